@@ -1,0 +1,3 @@
+module hotswap-dev
+
+go 1.21

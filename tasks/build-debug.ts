@@ -1,0 +1,18 @@
+// Builds the Go service for the pods with debug information and without optimization, for Delve.
+import { recordBuild } from './lib/builds.ts'
+import { buildLine, goBuild } from './lib/go.ts'
+import { settings } from './lib/settings.ts'
+import { print, task } from './lib/task.ts'
+
+const about = {
+  name: 'build-debug',
+  summary: 'builds the Go service for the pods with debug information and without optimization, for Delve',
+  options: { json: { type: 'boolean', help: 'print the result as one JSON object' } },
+  more: 'Prints path, version, size, 8 digits of the sha256 and seconds. Settings: GO_*, BINARY, VERSION_VAR in .env.',
+} as const
+
+await task(about, async ({ flags }) => {
+  const build = await goBuild(settings(), { debug: true })
+  recordBuild(build)
+  print(flags.json === true ? JSON.stringify(build) : buildLine(build))
+})

@@ -1,0 +1,85 @@
+// What was built, for the tasks that come after: version, kind and architecture of a binary, found by its sha256.
+import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { isArchitecture, type Architecture } from './elf.ts'
+import { root } from './task.ts'
+
+/** One binary that was built. */
+export interface Build {
+  /** As BINARY has it. */
+  readonly path: string
+  /** Only letters, digits and ._+-: `unknown` where git had none. */
+  readonly version: string
+  /** Bytes. */
+  readonly size: number
+  /** 64 hexadecimal digits. */
+  readonly sha256: string
+  /** Wall time of the build. */
+  readonly seconds: number
+  /** With debug information, for Delve. */
+  readonly debug: boolean
+  readonly arch: string
+}
+
+const kept = 12
+const folder = join(root, '.hotswap')
+const builds = join(folder, 'builds.json')
+const machine = join(folder, 'machine')
+
+/** Remembers a build; the last dozen stay. */
+export function recordBuild(build: Build): void {
+  const others = recorded().filter(({ sha256 }) => sha256 !== build.sha256)
+  write(builds, `${JSON.stringify([build, ...others].slice(0, kept), null, 1)}\n`)
+}
+
+/** The build that made the file with this hash; undefined where none is remembered. */
+export function buildOf(sha256: string): Build | undefined {
+  return recorded().find((build) => build.sha256 === sha256)
+}
+
+/** Remembers the architecture that the pods said they have. */
+export function recordMachine(arch: Architecture): void {
+  write(machine, `${arch}\n`)
+}
+
+/** The architecture that the pods last said; undefined where none has yet. */
+export function lastMachine(): Architecture | undefined {
+  const word = text(machine).trim()
+  return isArchitecture(word) ? word : undefined
+}
+
+/** Newest first. A damaged file is an empty one: it is only a memory. */
+function recorded(): Build[] {
+  try {
+    const list: unknown = JSON.parse(text(builds))
+    return Array.isArray(list) ? list.filter(isBuild) : []
+  } catch {
+    return []
+  }
+}
+
+function isBuild(value: unknown): value is Build {
+  if (typeof value !== 'object' || value === null) return false
+  const has = (key: string, type: string) => typeof Object.entries(value).find(([name]) => name === key)?.[1] === type
+  return (
+    ['path', 'version', 'sha256', 'arch'].every((key) => has(key, 'string')) &&
+    ['size', 'seconds'].every((key) => has(key, 'number')) &&
+    has('debug', 'boolean')
+  )
+}
+
+function text(file: string): string {
+  try {
+    return readFileSync(file, 'utf8')
+  } catch {
+    return ''
+  }
+}
+
+/** Whole or not at all, since two tasks may write at once. */
+function write(file: string, content: string): void {
+  mkdirSync(folder, { recursive: true })
+  const part = `${file}.${process.pid}`
+  writeFileSync(part, content)
+  renameSync(part, file)
+}

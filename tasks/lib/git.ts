@@ -1,0 +1,35 @@
+// Git: the version that it knows of a folder.
+import { environment, type Settings } from './settings.ts'
+import { clean, say } from './task.ts'
+import { find, run } from './tools.ts'
+
+/** What goes into a binary where git has no version. */
+export const unknownVersion = 'unknown'
+
+/** A version as it may stand in a header and a receipt: letters, digits and ._+-, anything else becomes a -. */
+export function versionWord(text: string): string {
+  return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 128)
+}
+
+/** What git calls the state of GO_DIR; `unknown`, and one line that says why, where it cannot say. */
+export async function gitVersion({ goDir }: Pick<Settings, 'goDir'>): Promise<string> {
+  const none = (why: string) => {
+    say(`the version is '${unknownVersion}': ${why}`)
+    return unknownVersion
+  }
+  if (find('git') === undefined) return none('git is not on PATH')
+  // without optional locks, so that a build changes nothing in the checkout
+  const env = { ...environment(), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' }
+  const { exitCode, stdout, stderr } = await run('git', ['describe', '--tags', '--always', '--dirty'], {
+    cwd: goDir,
+    env,
+    output: 'read',
+  })
+  const version = versionWord(stdout.trim())
+  if (exitCode === 0 && version !== '') return version
+  const why =
+    clean(stderr)
+      .split('\n')[0]
+      ?.replace(/^fatal: /, '') ?? ''
+  return none(why === '' ? `git describe ended with ${exitCode}` : `git says: ${why}`)
+}

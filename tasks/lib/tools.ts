@@ -1,0 +1,80 @@
+// Outside tools: whether they are there, and zx set up so that nothing from outside changes it.
+import { accessSync, constants, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { dropZxVariables, environment } from './settings.ts'
+import { onEnd, UserError } from './task.ts'
+
+/** Where a tool is on PATH, or the tool itself where it is a path already; undefined where there is none. */
+export function find(tool: string): string | undefined {
+  if (tool.includes('/')) return isProgram(tool) ? tool : undefined
+  const folders = (environment().PATH ?? '').split(':').filter((folder) => folder !== '')
+  return folders.map((folder) => join(folder, tool)).find(isProgram)
+}
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK)
+    return statSync(path).isFile()
+  } catch {
+    return false
+  }
+}
+
+/** Where a tool is on PATH. Throws UserError (1) that says what it is needed for: `need('go', 'to build the service')`. */
+export function need(tool: string, what: string): string {
+  const path = find(tool)
+  if (path === undefined) throw new UserError(`${tool} is not on PATH: it is needed ${what}`)
+  return path
+}
+
+export interface Run {
+  /** Folder to run in. */
+  readonly cwd: string
+  readonly env?: Readonly<Record<string, string>>
+  /** `show`: the tool speaks to the user, all of it on stderr; `read`: its output is the value. */
+  readonly output: 'show' | 'read'
+}
+
+export interface Outcome {
+  /** 128 + the signal's number where a signal ended it. */
+  readonly exitCode: number
+  /** Empty where the output was shown. */
+  readonly stdout: string
+  readonly stderr: string
+}
+
+/**
+ * Runs a tool of the developer's machine through zx, with an empty stdin, and ends it when the task ends. Its arguments
+ * are one word each, whatever they hold. A tool that fails is an outcome; a missing one, or bash or ps, which zx needs,
+ * a UserError.
+ */
+export async function run(tool: string, args: readonly string[], { cwd, env, output }: Run): Promise<Outcome> {
+  const path = need(tool, 'by this task')
+  const bash = need('bash', `by zx, which runs ${tool}`)
+  need('ps', `by zx, which ends ${tool} and its children when you press Ctrl-C`)
+  dropZxVariables()
+  const { $ } = await import('zx/core')
+  const shell = $({
+    shell: bash,
+    prefix: 'set -euo pipefail;',
+    postfix: '',
+    verbose: false,
+    quiet: true,
+    nothrow: true,
+    preferLocal: false,
+    detached: false,
+    cwd,
+    // a BASH_ENV would run before the tool
+    env: { ...(env ?? environment()), BASH_ENV: '' },
+    stdio: output === 'show' ? ['ignore', 2, 2] : ['ignore', 'pipe', 'pipe'],
+  })
+  // the whole path, since the shell may have been handed a function of that name
+  const running = shell`${path} ${[...args]}`
+  const takeBack = onEnd(async () => {
+    await running.kill('SIGTERM').catch(() => undefined)
+    await running
+  })
+  const { exitCode, signal, stdout, stderr } = await running
+  takeBack()
+  return { exitCode: exitCode ?? (signal === 'SIGKILL' ? 137 : 143), stdout, stderr }
+}

@@ -1,0 +1,115 @@
+// A throw-away copy of this repository, in which a test has its own .env, .hotswap and bin, and fakes on PATH.
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { spawn, type ChildProcess } from 'node:child_process'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const top = fileURLToPath(new URL('../..', import.meta.url))
+
+/** What a process said and how it ended. */
+export interface Ended {
+  /** null where a signal ended it. */
+  readonly code: number | null
+  readonly signal: NodeJS.Signals | null
+  readonly stdout: string
+  readonly stderr: string
+}
+
+export interface Checkout {
+  readonly dir: string
+  /** Writes a file below the folder, and the folders above it. Returns its path. */
+  file(path: string, content: string, mode?: number): string
+  read(path: string): string
+  /** Puts a tool on the PATH of run() and launch(): a script that first appends its arguments, one a line, to TOOL.log. */
+  fake(tool: string, script: string): void
+  /** The arguments that a fake was called with, one list for each call. */
+  calls(tool: string): string[][]
+  /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms (default 60 s, then KILL). */
+  run(name: string, args?: readonly string[], options?: Options): Promise<Ended>
+  launch(name: string, args?: readonly string[], options?: Options): { child: ChildProcess; ended: Promise<Ended> }
+  remove(): void
+}
+
+export interface Options {
+  /** Added to a clean environment: PATH, HOME and Go's caches alone. undefined takes a variable out. */
+  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly limit?: number
+}
+
+/** Copies what tasks need. node_modules is a link to the real one. */
+export function checkout(): Checkout {
+  const dir = mkdtempSync(join(tmpdir(), 'hotswap-test-'))
+  for (const name of ['tasks', 'agent/hotswap-dev', 'examples', 'manifests', 'go.mod', 'package.json', 'tsconfig.json'])
+    cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true })
+  symlinkSync(join(top, 'node_modules'), join(dir, 'node_modules'))
+  const fakes = join(dir, 'fakes')
+  mkdirSync(fakes)
+
+  const copy: Checkout = {
+    dir,
+    file(path, content, mode = 0o644) {
+      const full = join(dir, path)
+      mkdirSync(dirname(full), { recursive: true })
+      writeFileSync(full, content, { mode })
+      return full
+    },
+    read: (path) => readFileSync(join(dir, path), 'utf8'),
+    fake(tool, script) {
+      const log = join(fakes, `${tool}.log`)
+      copy.file(`fakes/${tool}`, `#!/bin/sh\nprintf '%s\\n' "$@" '--end--' >>'${log}'\n${script}\n`, 0o755)
+    },
+    calls(tool) {
+      const calls = copy.read(`fakes/${tool}.log`).split('--end--\n').slice(0, -1)
+      return calls.map((call) => call.replace(/\n$/, '').split('\n'))
+    },
+    run: (name, args, options) => copy.launch(name, args, options).ended,
+    launch(name, args = [], { env = {}, limit = 60_000 } = {}) {
+      const file = name.includes('/') ? name : `tasks/${name}.ts`
+      const child = spawn(process.execPath, ['--import', 'tsx', join(dir, file), ...args], {
+        cwd: dir,
+        env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
+        stdio: ['ignore', 'pipe', 'pipe'],
+      })
+      return { child, ended: ended(child, limit) }
+    },
+    remove: () => rmSync(dir, { recursive: true, force: true }),
+  }
+  return copy
+}
+
+/** Waits for a process and collects what it says; kills it after limit ms. */
+export function ended(child: ChildProcess, limit: number): Promise<Ended> {
+  const timer = setTimeout(() => child.kill('SIGKILL'), limit)
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.on('data', (chunk: Buffer) => void (stdout += chunk.toString()))
+  child.stderr?.on('data', (chunk: Buffer) => void (stderr += chunk.toString()))
+  return new Promise((resolve, reject) => {
+    child.once('error', reject)
+    child.once('close', (code, signal) => {
+      clearTimeout(timer)
+      resolve({ code, signal, stdout, stderr })
+    })
+  })
+}
+
+function cleanEnv(more: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const env: Record<string, string> = {}
+  for (const key of [
+    'HOME',
+    'GOCACHE',
+    'GOMODCACHE',
+    'GOPATH',
+    'GOPROXY',
+    'GOFLAGS',
+    'GOTOOLCHAIN',
+    'TMPDIR',
+    'GONOSUMDB',
+  ])
+    if (process.env[key] !== undefined) env[key] = process.env[key]
+  for (const [key, value] of Object.entries(more))
+    if (value === undefined) delete env[key]
+    else env[key] = value
+  return env
+}

@@ -1,0 +1,42 @@
+// Checks the sources: prettier, shellcheck on every sh script, and the types.
+import { closeSync, openSync, readSync } from 'node:fs'
+import { print, task } from '../tasks/lib/task.ts'
+import { need, run } from '../tasks/lib/tools.ts'
+
+const about = { name: 'lint', summary: 'checks the sources with prettier, shellcheck and tsc' } as const
+
+await task(about, async () => {
+  need('shellcheck', 'to check the sh scripts (Debian: apt-get install shellcheck)')
+  const files = await sources()
+  const checks: readonly (readonly [name: string, tool: string, args: readonly string[]])[] = [
+    ['prettier', 'node_modules/.bin/prettier', ['--check', '--log-level', 'warn', '.']],
+    ['shellcheck', 'shellcheck', files.filter(isShellScript)],
+    ['tsc', 'node_modules/.bin/tsc', ['--noEmit']],
+  ]
+  let failed = 0
+  for (const [name, tool, args] of checks) {
+    const { exitCode } = await run(tool, args, { cwd: '.', output: 'show' })
+    if (exitCode !== 0) failed += 1
+    print(`${exitCode === 0 ? 'ok  ' : 'FAIL'}  ${name}`)
+  }
+  return failed === 0 ? 0 : 1
+})
+
+/** The files of this repository, those that are not added yet too, without those that git ignores. */
+async function sources(): Promise<string[]> {
+  const args = ['ls-files', '-z', '--cached', '--others', '--exclude-standard']
+  const { stdout } = await run('git', args, { cwd: '.', output: 'read' })
+  return stdout.split('\0').filter((file) => file !== '')
+}
+
+function isShellScript(file: string): boolean {
+  const head = Buffer.alloc(32)
+  try {
+    const descriptor = openSync(file, 'r')
+    readSync(descriptor, head, 0, head.length, 0)
+    closeSync(descriptor)
+  } catch {
+    return false // removed, and not committed yet; or a link to a folder
+  }
+  return /^#!\/bin\/(ba|da)?sh\b/.test(head.toString('latin1'))
+}

@@ -1,0 +1,357 @@
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { elf, hostArch } from '../../tasks/lib/elf.ts'
+import { checkout, type Checkout } from '../lib/checkout.ts'
+
+const build = suite<{ copy: Checkout }>('build')
+build.before.each((context) => {
+  context.copy = checkout()
+  // small, so that each build takes no time
+  context.copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
+  context.copy.file('svc/main.go', source)
+})
+build.after.each(({ copy }) => {
+  // go makes its module cache read-only
+  execFileSync('chmod', ['-R', 'u+w', copy.dir])
+  copy.remove()
+})
+
+const source = `package main
+
+import "os"
+
+var version, by = "unset", "unset"
+
+func main() { os.Stdout.WriteString(version + "|" + by + "\\n") }
+`
+const svc = { GO_DIR: 'svc', GO_MAIN: '.', BINARY: 'bin/svc' }
+const noGit = `the version is 'unknown': git says: not a git repository (or any of the parent directories): .git\n`
+
+const git = (dir: string, ...args: string[]) =>
+  execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@example.com', '-C', dir, ...args], { stdio: 'pipe' })
+const commit = (dir: string) => {
+  git(dir, 'init', '-q')
+  git(dir, 'add', '.')
+  git(dir, 'commit', '-q', '-m', 'first')
+}
+const says = (copy: Checkout, binary = 'bin/svc') => execFileSync(`${copy.dir}/${binary}`, { encoding: 'utf8' })
+const bytes = (copy: Checkout, binary = 'bin/svc') => readFileSync(`${copy.dir}/${binary}`)
+
+build('builds the example without any setting, and says what it built', async ({ copy }) => {
+  const { code, stdout, stderr } = await copy.run('build')
+  assert.is(stderr, noGit)
+  assert.is(code, 0)
+  const hash = createHash('sha256').update(bytes(copy, 'bin/hello')).digest('hex')
+  assert.match(stdout, new RegExp(`^bin/hello  unknown  \\d+\\.\\d MB  ${hash.slice(0, 8)}  \\d+\\.\\d s\\n$`))
+  assert.equal(elf(bytes(copy, 'bin/hello')), { machine: hostArch(), debug: false })
+  assert.equal(readdirSync(`${copy.dir}/bin`), ['hello'])
+})
+
+build('build-debug keeps the debug information, uncompressed', async ({ copy }) => {
+  const { code, stdout } = await copy.run('build-debug', ['--json'], { env: svc, limit: 120_000 })
+  assert.is(code, 0)
+  assert.equal(elf(bytes(copy)), { machine: hostArch(), debug: true })
+  assert.ok(bytes(copy).includes('.debug_info\0') && !bytes(copy).includes('.zdebug_info\0'))
+  assert.is(JSON.parse(stdout).debug, true)
+})
+
+build('--json is one object on one line, and what was built is remembered', async ({ copy }) => {
+  const { stdout } = await copy.run('build', ['--json'], { env: svc })
+  const object = JSON.parse(stdout)
+  assert.equal(Object.keys(object), ['path', 'version', 'size', 'sha256', 'seconds', 'debug', 'arch'])
+  assert.is(object.path, 'bin/svc')
+  assert.is(object.size, bytes(copy).length)
+  assert.is(object.sha256, createHash('sha256').update(bytes(copy)).digest('hex'))
+  assert.is(object.arch, hostArch())
+  assert.equal(JSON.parse(copy.read('.hotswap/builds.json')), [object])
+})
+
+build('the memory survives damage and keeps the last dozen', async ({ copy }) => {
+  copy.file('.hotswap/builds.json', '[{"path":')
+  assert.is((await copy.run('build', [], { env: svc })).code, 0)
+  const [first] = JSON.parse(copy.read('.hotswap/builds.json'))
+  const many = [...Array(14).keys()].map((n) => ({ ...first, sha256: `${n}` }))
+  copy.file('.hotswap/builds.json', JSON.stringify([null, 1, { path: 'x' }, ...many]))
+  assert.is((await copy.run('build', [], { env: svc })).code, 0)
+  const builds: { sha256: string }[] = JSON.parse(copy.read('.hotswap/builds.json'))
+  assert.equal(
+    builds.map((row) => row.sha256),
+    [first.sha256, ...many.slice(0, 11).map((row) => row.sha256)],
+  )
+})
+
+build('the version is the tag, the commits since and -dirty, as one plain word', async ({ copy }) => {
+  commit(`${copy.dir}/svc`)
+  const hash = git(`${copy.dir}/svc`, 'rev-parse', '--short', 'HEAD').toString().trim()
+  const version = async () => (await copy.run('build', [], { env: svc })).stdout.split('  ')[1]
+  assert.is(await version(), hash)
+  git(`${copy.dir}/svc`, 'tag', 'rel/v1.2+x')
+  assert.is(await version(), 'rel-v1.2+x')
+  assert.is(says(copy), 'rel-v1.2+x|unset\n')
+  copy.file('svc/main.go', `${source}// edited\n`)
+  assert.is(await version(), 'rel-v1.2+x-dirty')
+  assert.is((await copy.run('build', [], { env: { ...svc, VERSION_VAR: '' } })).code, 0)
+  assert.is(says(copy), 'unset|unset\n')
+})
+
+build('no commit, an owner whom git does not trust, and no git at all still build, and say why', async ({ copy }) => {
+  git(`${copy.dir}/svc`, 'init', '-q')
+  const none = await copy.run('build', [], { env: svc })
+  assert.is(none.code, 0)
+  assert.match(none.stderr, /^the version is 'unknown': git says: .*HEAD.*\n$/)
+  const foreign = await copy.run('build', [], { env: { ...svc, GIT_TEST_ASSUME_DIFFERENT_OWNER: '1' } })
+  assert.is(foreign.code, 0)
+  assert.match(foreign.stderr, /^the version is 'unknown': git says: detected dubious ownership in repository at .*\n$/)
+  assert.is(says(copy), 'unknown|unset\n')
+  mkdirSync(`${copy.dir}/tools`)
+  for (const tool of ['go', 'bash', 'ps', 'sh']) execFileSync('ln', ['-s', which(tool), `${copy.dir}/tools/${tool}`])
+  const bare = await copy.run('build', [], { env: { ...svc, PATH: `${copy.dir}/tools` } })
+  assert.is(bare.stderr, `the version is 'unknown': git is not on PATH\n`)
+  assert.is(bare.code, 0)
+})
+
+const which = (tool: string) => execFileSync('sh', ['-c', 'command -v "$1"', '_', tool], { encoding: 'utf8' }).trim()
+
+build('go and what zx needs are named before they are needed', async ({ copy }) => {
+  const none = await copy.run('build', [], { env: { ...svc, PATH: `${copy.dir}/fakes` } })
+  assert.equal(none, {
+    code: 1,
+    signal: null,
+    stdout: '',
+    stderr: 'error: go is not on PATH: it is needed to build the service\n',
+  })
+})
+
+build('linker values with spaces, quotes and shell text arrive whole', async ({ copy }) => {
+  const by = async (GO_LDFLAGS: string) => {
+    const { code } = await copy.run('build', [], { env: { ...svc, GO_LDFLAGS } })
+    assert.is(code, 0)
+    return says(copy)
+  }
+  assert.is(await by(`-X 'main.by=Jane Q. Doe'`), 'unknown|Jane Q. Doe\n')
+  assert.is(await by(`-X "main.by=it's"`), `unknown|it's\n`)
+  assert.is(await by('-X main.by=$(id)`id`;id'), 'unknown|$(id)`id`;id\n')
+  assert.is(await by(`-X main.by=it's`), `unknown|it's\n`)
+  assert.equal(elf(bytes(copy)), { machine: hostArch(), debug: false })
+})
+
+build('an open quote ends in 1 and leaves the last good binary', async ({ copy }) => {
+  await copy.run('build', [], { env: svc })
+  const before = bytes(copy)
+  const { code, stdout, stderr } = await copy.run('build', [], { env: { ...svc, GO_LDFLAGS: `-X 'main.by=Jane` } })
+  assert.is(code, 1)
+  assert.is(stdout, '')
+  assert.is(stderr, `${noGit}error: GO_LDFLAGS has a quote that is never closed: 'main.by=Jane\n`)
+  assert.equal(bytes(copy), before)
+})
+
+build('a compile error comes as Go prints it, exit 1, and the last good binary stays', async ({ copy }) => {
+  await copy.run('build', [], { env: svc })
+  const before = bytes(copy)
+  copy.file('svc/main.go', source.replace('version + ', 'versio + '))
+  const { code, stdout, stderr } = await copy.run('build', [], { env: svc })
+  assert.is(code, 1)
+  assert.is(stdout, '')
+  assert.is(stderr, `${noGit}# example.com/svc\n./main.go:7:37: undefined: versio\n`)
+  assert.equal(bytes(copy), before)
+  assert.equal(readdirSync(`${copy.dir}/bin`), ['svc'])
+})
+
+build('what the shell exports for go does not change what the pods get', async ({ copy }) => {
+  const env = { ...svc, GOOS: 'darwin', GOARCH: 'mips', GOBIN: '/nowhere', GOFLAGS: '-trimpath -ldflags=-w' }
+  const { code } = await copy.run('build', [], { env })
+  assert.is(code, 0)
+  assert.equal(elf(bytes(copy)), { machine: hostArch(), debug: false })
+  assert.is(says(copy), 'unknown|unset\n')
+})
+
+build('GO_ARCH, else what the pods last said, else this machine', async ({ copy }) => {
+  const arch = async (env: Record<string, string>) =>
+    JSON.parse((await copy.run('build', ['--json'], { env: { ...svc, ...env } })).stdout).arch
+  const other = hostArch() === 'arm64' ? 'amd64' : 'arm64'
+  assert.is(await arch({ TARGET: 'kubernetes' }), hostArch())
+  copy.file('.hotswap/machine', `${other}\n`)
+  assert.is(await arch({ TARGET: 'kubernetes' }), other)
+  assert.equal(elf(bytes(copy)), { machine: other, debug: false })
+  assert.is(await arch({ TARGET: 'local' }), hostArch())
+  assert.is(await arch({ TARGET: 'kubernetes', GO_ARCH: 'riscv64' }), 'riscv64')
+  copy.file('.hotswap/machine', 'vax\n')
+  assert.is(await arch({ TARGET: 'kubernetes' }), hostArch())
+})
+
+build('build-debug says what spoils debugging', async ({ copy }) => {
+  const { code, stderr } = await copy.run('build-debug', [], {
+    env: { ...svc, GO_FLAGS: '-trimpath', GO_LDFLAGS: '-s' },
+    limit: 120_000,
+  })
+  assert.is(code, 0)
+  assert.is(
+    stderr,
+    noGit +
+      '-trimpath takes the folders out of the binary: breakpoints need a path mapping in the IDE (substitutePath)\n' +
+      'GO_LDFLAGS has -s, which takes the debug information out again\n' +
+      'the binary holds no debug information: a debugger will find no lines in it\n',
+  )
+  assert.match(
+    (await copy.run('build-debug', [], { env: { ...svc, GOFLAGS: '-trimpath' } })).stderr,
+    /breakpoints need a path mapping/,
+  )
+})
+
+build('-race: a line of Go and one of ours', async ({ copy }) => {
+  const { code, stderr } = await copy.run('build', [], { env: { ...svc, GO_FLAGS: '-race' } })
+  assert.is(code, 1)
+  assert.match(
+    stderr,
+    /\ngo: -race requires cgo.*\n-race needs cgo, and the build sets CGO_ENABLED=0: export CGO_ENABLED=1 .*\n$/,
+  )
+})
+
+build('a go.work that does not list the service is named by Go, and GOWORK=off reaches it', async ({ copy }) => {
+  copy.file('go.work', 'go 1.21\n\nuse ./other\n')
+  copy.file('other/go.mod', 'module example.com/other\n\ngo 1.21\n')
+  const { code, stderr } = await copy.run('build', [], { env: svc })
+  assert.is(code, 1)
+  assert.match(stderr, /go\.work/)
+  assert.is((await copy.run('build', [], { env: { ...svc, GOWORK: 'off' } })).code, 0)
+  copy.file('go.work', 'go 1.21\n\nuse ./other\nuse ./svc\n')
+  assert.is((await copy.run('build', [], { env: svc })).code, 0)
+})
+
+build('a vendored module builds, one out of step is named by Go', async ({ copy }) => {
+  copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n\nrequire example.com/dep v1.0.0\n')
+  copy.file('svc/vendor/modules.txt', '# example.com/dep v1.0.0\n## explicit; go 1.21\nexample.com/dep\n')
+  copy.file('svc/vendor/example.com/dep/dep.go', 'package dep\n\nconst By = "vendored"\n')
+  copy.file(
+    'svc/main.go',
+    source
+      .replace('import "os"', 'import (\n"os"\n"example.com/dep"\n)')
+      .replace('+ by +', '+ dep.By +')
+      .replace(', by = "unset", "unset"', ' = "unset"'),
+  )
+  assert.is((await copy.run('build', [], { env: svc })).code, 0)
+  assert.is(says(copy), 'unknown|vendored\n')
+  copy.file('svc/vendor/modules.txt', '')
+  const { code, stderr } = await copy.run('build', [], { env: svc })
+  assert.is(code, 1)
+  assert.match(stderr, /inconsistent vendoring/)
+})
+
+build('a main package in a file, folders with spaces, a service elsewhere', async ({ copy }) => {
+  copy.file('my svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
+  copy.file('my svc/cmd/my app/main.go', source)
+  const env = { GO_DIR: `${copy.dir}/my svc`, GO_MAIN: './cmd/my app/main.go', BINARY: 'out dir/my app' }
+  assert.is((await copy.run('build', [], { env })).code, 0)
+  assert.is(says(copy, 'out dir/my app'), 'unknown|unset\n')
+})
+
+build('flags with spaces and quotes arrive as words', async ({ copy }) => {
+  copy.file('svc/main.go', `//go:build a && b\n\n${source}`)
+  const { code, stderr } = await copy.run('build', [], { env: { ...svc, GO_FLAGS: `'-tags=a b' -trimpath` } })
+  assert.is(stderr, noGit)
+  assert.is(code, 0)
+})
+
+build('what is wrong with the settings is said before anything is built', async ({ copy }) => {
+  copy.file('svc/lib/lib.go', 'package lib\n')
+  const table: readonly [Record<string, string>, number, RegExp][] = [
+    [
+      { GO_DIR: 'nowhere' },
+      2,
+      /^error: GO_DIR is no folder: .*\/nowhere - set GO_DIR in \.env to the folder of the Go module\n$/,
+    ],
+    [
+      { BINARY: 'svc' },
+      2,
+      /^error: BINARY is a folder: .*\/svc - set BINARY in \.env to the file to write, for example bin\/hello\n$/,
+    ],
+    [{ GO_MAIN: './nowhere' }, 1, /\nstat .*nowhere: directory not found\n$/],
+    [
+      { GO_MAIN: './lib' },
+      1,
+      /\nerror: \.\/lib built, but it is a library archive, .* - set GO_MAIN in \.env to a main package\n$/,
+    ],
+    [{ GO_FLAGS: '-n' }, 1, /\nerror: go build wrote no file - .*\n$/],
+    [{ GO_ARCH: 'x86' }, 2, /^error: environment: GO_ARCH="x86" must be one of amd64, .*\n$/],
+  ]
+  for (const [env, code, expected] of table) {
+    const outcome = await copy.run('build', [], { env: { ...svc, ...env } })
+    assert.match(outcome.stderr, expected)
+    assert.is(outcome.code, code, outcome.stderr)
+    assert.is(outcome.stdout, '')
+  }
+  assert.not(existsSync(`${copy.dir}/bin/svc`))
+})
+
+build('go gets these arguments and this environment', async ({ copy }) => {
+  copy.fake('go', 'env >"$0.env"; exit 1')
+  copy.fake('git', 'echo v1.2')
+  copy.file('.env', `GO_LDFLAGS="-X 'main.by=J D'"\nGO_FLAGS="-v '-tags=a b'"\nGO_ARCH=arm64\n`)
+  const release = await copy.run('build', [], { env: { GOOS: 'plan9', ZX_PREFIX: 'echo injected;' } })
+  const debug = await copy.run('build-debug', [], { env: { CGO_ENABLED: '1', VERSION_VAR: '' } })
+  for (const outcome of [release, debug]) assert.equal(outcome, { code: 1, signal: null, stdout: '', stderr: '' })
+  const calls = copy.calls('go').map((words) => words.map((word) => word.replace(/\.hello\.\d+$/, '.hello.PID')))
+  const out = `${copy.dir}/bin/.hello.PID`
+  assert.equal(calls, [
+    [
+      'build',
+      '-buildvcs=false',
+      '-ldflags',
+      `-s -X main.version=v1.2 -X 'main.by=J D'`,
+      '-o',
+      out,
+      '-v',
+      '-tags=a b',
+      './examples/hello',
+    ],
+    [
+      'build',
+      '-buildvcs=false',
+      '-gcflags',
+      'all=-N -l',
+      '-ldflags',
+      `-compressdwarf=false -X 'main.by=J D'`,
+      '-o',
+      out,
+      '-v',
+      '-tags=a b',
+      './examples/hello',
+    ],
+  ])
+  assert.equal(copy.calls('git'), Array(2).fill(['describe', '--tags', '--always', '--dirty']))
+  const env = copy.read('fakes/go.env').split('\n')
+  for (const line of ['GOOS=linux', 'GOARCH=arm64', 'CGO_ENABLED=1']) assert.ok(env.includes(line), line)
+  assert.not(
+    env.some((line) => /^(GO_LDFLAGS|GO_FLAGS|ZX_)/.test(line)),
+    'what stands in .env stays here',
+  )
+})
+
+build('Ctrl-C in the middle: 130, go ends, the last good binary stays', async ({ copy }) => {
+  copy.file('bin/svc', 'the last good one')
+  copy.fake('git', 'echo v1')
+  copy.fake(
+    'go',
+    'for out; do case $out in */.svc.*) echo part >"$out" ;; esac; done; echo $$ >"$0.pid"; exec sleep 60',
+  )
+  const { child, ended } = copy.launch('build', [], { env: svc })
+  for (let n = 0; n < 400 && !existsSync(`${copy.dir}/fakes/go.pid`); n++) await sleep(50)
+  await sleep(100)
+  child.kill('SIGINT')
+  assert.equal(await ended, { code: 130, signal: null, stdout: '', stderr: '' })
+  assert.equal(readdirSync(`${copy.dir}/bin`), ['svc'])
+  assert.is(copy.read('bin/svc'), 'the last good one')
+})
+
+build('a folder that cannot be made is said, without a stack', async ({ copy }) => {
+  copy.file('file', '')
+  const { code, stderr } = await copy.run('build', [], { env: { ...svc, BINARY: 'file/svc' } })
+  assert.is(code, 1)
+  assert.match(stderr, /^error: ENOTDIR: not a directory, .*\n$/)
+})
+
+build.run()

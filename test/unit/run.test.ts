@@ -1,0 +1,106 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { cpSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { checkout, type Checkout } from '../lib/checkout.ts'
+
+const runner = suite<{ copy: Checkout }>('test/run')
+runner.before.each((context) => {
+  context.copy = checkout()
+  cpSync(fileURLToPath(new URL('../run.ts', import.meta.url)), `${context.copy.dir}/test/run.ts`)
+})
+runner.after.each(({ copy }) => copy.remove())
+
+const head = `import { test, suite } from 'uvu'\nimport * as assert from 'uvu/assert'\nvoid [test, suite, assert]\n`
+const pass = `test('passes', () => {})\n`
+
+runner('is green where all have passed', async ({ copy }) => {
+  copy.file('test/a.test.ts', `${head}${pass}test('too', () => {})\ntest.run()`)
+  copy.file('test/unit/b.test.ts', `${head}${pass}test.run()`)
+  copy.file('test/unit/helper.ts', 'throw new Error("no test")')
+  copy.file('test/e2e/c.test.ts', 'throw new Error("needs a cluster")')
+  const { code, stdout, stderr } = await copy.run('test/run.ts')
+  assert.is(code, 0)
+  assert.is(stderr, '')
+  assert.match(stdout, /^ok {4}test\/a\.test\.ts {2}2 passed {2}\d+\.\d s$/m)
+  assert.match(stdout, /\n3 passed, 0 failed\n$/)
+})
+
+runner('is red in each way in which uvu alone is green', async ({ copy }) => {
+  const table: readonly [string, string, string][] = [
+    ['a hook that throws', `test.before(() => { throw new Error('no') })\n${pass}test.run()`, '0 of 1 passed'],
+    ['an after.each that throws', `test.after.each(() => { throw new Error('no') })\n${pass}test.run()`, 'passed'],
+    ['a thrown text', `test('x', () => { throw 'no' })\n${pass}test.run()`, '0 of 2 passed'],
+    ['a forgotten run()', pass, 'ended with 0 and without totals: is .run() missing?'],
+    ['a suite without tests', `test.run()`, 'no test ran'],
+    ['a left-in only', `test.only('x', () => {})\n${pass}test.run()`, '1 skipped: was only or skip left in?'],
+    ['a left-in skip', `test.skip('x', () => {})\n${pass}test.run()`, '1 skipped: was only or skip left in?'],
+    [
+      'a test that never settles',
+      `test('x', () => new Promise(() => {}))\n${pass}test.run()`,
+      'ended with 1 and without totals',
+    ],
+    ['an end in the middle', `test('x', () => process.exit(0))\n${pass}test.run()`, 'without totals'],
+    ['a plain failure', `test('x', () => assert.is(1, 2))\n${pass}test.run()`, '1 of 2 passed'],
+    [
+      'an end with 3 after all',
+      `${pass}test.run()\nprocess.on('exit', () => { process.exitCode = 3 })`,
+      'ended with 3 although all passed',
+    ],
+    ['no uvu at all', '', 'ended with 0 and without totals'],
+    [
+      'totals that a test has printed',
+      `test('x', () => { console.log('  Total:     1\\n  Passed:    1\\n  Skipped:   0\\n'); assert.is(1, 2) })\ntest.run()`,
+      '0 of 1 passed',
+    ],
+  ]
+  for (const [name, body] of table) copy.file(`test/${name.replace(/\W+/g, '-')}.test.ts`, head + body)
+  const { code, stdout } = await copy.run('test/run.ts')
+  assert.is(code, 1)
+  for (const [name, , why] of table) {
+    const file = `test/${name.replace(/\W+/g, '-')}.test.ts`
+    const line = stdout.split('\n').find((text) => text.startsWith(`      ${file}: `))
+    assert.ok(line?.includes(why), `${file}: ${line ?? stdout}`)
+    assert.match(stdout, new RegExp(`^FAIL {2}${file} `, 'm'))
+  }
+  assert.match(stdout, /\n\d+ passed, 1[2-9] failed\n$/)
+})
+
+runner('is red where no file matches', async ({ copy }) => {
+  copy.file('test/a.test.ts', `${head}${pass}test.run()`)
+  const { code, stderr } = await copy.run('test/run.ts', ['nothing'])
+  assert.is(code, 1)
+  assert.is(stderr, 'error: no test file under test matches nothing\n')
+})
+
+runner('kills a file at its limit, with its children, and those that a green one leaves', async ({ copy }) => {
+  copy.file(
+    'test/a.test.ts',
+    `${head}import { spawn } from 'node:child_process'\ntest('x', async () => { spawn('sleep', ['61.5'], { stdio: 'inherit' }); await new Promise((r) => setTimeout(r, 60_000)) })\ntest.run()`,
+  )
+  copy.file(
+    'test/b.test.ts',
+    `${head}import { spawn } from 'node:child_process'\ntest('x', () => spawn('sleep', ['61.5'], { stdio: 'inherit' }).unref())\ntest.run()`,
+  )
+  const { code, stdout } = await copy.run('test/run.ts', ['--limit', '4'])
+  assert.is(code, 1)
+  assert.match(stdout, /\n {6}test\/a\.test\.ts: killed after 4 s\n/)
+  assert.match(stdout, /^ok {4}test\/b\.test\.ts/m)
+  copy.file(
+    'fixture/left.ts',
+    `import { run } from '../tasks/lib/tools.ts'\nconsole.log((await run('ps', ['-eo', 'args'], { cwd: '.', output: 'read' })).stdout.includes('sleep 61.5'))`,
+  )
+  assert.is((await copy.run('fixture/left.ts')).stdout, 'false\n')
+})
+
+runner('takes names, a number of jobs and shows what a failure said', async ({ copy }) => {
+  copy.file('test/a.test.ts', `${head}test('is wrong', () => { console.log('said'); assert.is(1, 2) })\ntest.run()`)
+  copy.file('test/b.test.ts', `${head}${pass}test.run()`)
+  const { code, stdout } = await copy.run('test/run.ts', ['--jobs', '1', 'a.test'])
+  assert.is(code, 1)
+  assert.match(stdout, /said[^]*FAIL {2}"is wrong"/)
+  assert.match(stdout, /\n0 passed, 1 failed\n$/)
+  assert.is((await copy.run('test/run.ts', ['--jobs', '0'])).code, 2)
+})
+
+runner.run()
