@@ -1,0 +1,66 @@
+// Real Go binaries for the agent's tests: one build per source and Go version, every variant a trailer behind it.
+import { execFileSync } from 'node:child_process'
+import { createHash } from 'node:crypto'
+import fs from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const here = path.dirname(fileURLToPath(import.meta.url))
+const cache = path.join(here, '../../node_modules/.cache/hotswap-dev-test')
+const paths = new Map<string, string>()
+
+/** What the program does; program/main.go says what each field means. */
+export interface Plan {
+  readonly version?: string
+  readonly show?: boolean
+  readonly lines?: number
+  readonly width?: number
+  readonly flood?: number
+  readonly grandchild?: 'sleeps' | 'ignores TERM'
+  readonly orphans?: number
+  readonly diesIf?: string
+  readonly dies?: number
+  readonly code?: number
+  readonly panics?: boolean
+  readonly term?: 'ignore' | 'default'
+  readonly delay?: number
+  readonly termCode?: number
+}
+
+/** The program as a file's bytes, `size` bytes long where that is more than it needs. */
+export function program(plan: Plan, size = 0): Buffer {
+  const trailer = Buffer.from(`\nHOTSWAP-TRAILER ${JSON.stringify(plan)}\n`)
+  const plain = fs.readFileSync(built('program'))
+  const padding = Buffer.alloc(Math.max(0, size - plain.length - trailer.length), 'x')
+  return Buffer.concat([plain, padding, trailer])
+}
+
+/** The path of the stand-in for a debugger; wrapper/main.go says what its modes are. */
+export const wrapperPath = () => built('wrapper')
+
+/** The program's bytes for a machine other than this one. */
+export function foreign(): Buffer {
+  const bytes = program({ version: 'foreign' })
+  bytes.writeUInt16LE(process.arch === 'x64' ? 183 : 62, 18) // e_machine: EM_AARCH64, EM_X86_64
+  return bytes
+}
+
+export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
+
+function built(name: string): string {
+  const known = paths.get(name)
+  if (known) return known
+  const source = path.join(here, name, 'main.go')
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: '' }
+  const version = execFileSync('go', ['env', 'GOVERSION', 'GOARCH'], { env })
+  const key = sha256(Buffer.concat([fs.readFileSync(source), version])).slice(0, 16)
+  const file = path.join(cache, `${name}-${key}`)
+  if (!fs.existsSync(file)) {
+    fs.mkdirSync(cache, { recursive: true })
+    const unfinished = `${file}.${process.pid}` // another test process may build the same file: the rename decides
+    execFileSync('go', ['build', '-ldflags=-s -w', '-o', unfinished, source], { env, cwd: path.dirname(source) })
+    fs.renameSync(unfinished, file)
+  }
+  paths.set(name, file)
+  return file
+}
