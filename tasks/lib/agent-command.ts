@@ -1,0 +1,69 @@
+// The command of a container that runs the agent: made for the dev manifest, and read from one. Pure.
+import { posix } from 'node:path'
+
+/** What the command of a container says about the agent in it. */
+export interface AgentCommand {
+  /** The words that run the agent, without its options: what exec calls for `put` and `status`. */
+  readonly agent: readonly string[]
+  /** The program; undefined where neither command nor args name it. */
+  readonly binary: string | undefined
+  /** The port of Delve; undefined without a debugger. */
+  readonly debugPort: number | undefined
+}
+
+/** The wrapper that debugs the program. Loopback alone: whoever reaches the port can run code; a port-forward reaches loopback. */
+export function delve(port: number, wait: boolean): string {
+  const options = [`--listen=127.0.0.1:${port}`, '--headless', '--accept-multiclient', ...(wait ? [] : ['--continue'])]
+  // The forward comes from another user than a program that is not root.
+  return ['dlv', 'exec', ...options, '--only-same-user=false', '{{binPath}}', '--'].join(' ')
+}
+
+/** The words in front of the program and its arguments. */
+export function agentWords(agent: readonly string[], wrapper: string): string[] {
+  return [...agent, '-r', wrapper, '--']
+}
+
+/** Reads command and args, as one list of words; undefined where they do not run the agent. */
+export function agentCommand(words: readonly string[]): AgentCommand | undefined {
+  const at = words.findIndex((word) => !/^(?:busybox|sh|ash|dash|bash)$/.test(posix.basename(word)))
+  if (at < 0 || posix.basename(words[at] ?? '') !== 'hotswap-dev') return undefined
+  const agent = words.slice(0, at + 1)
+  let wrapper = ''
+  let rest = words.slice(at + 1)
+  for (let [word = ''] = rest; /^-[rt]/.test(word); [word = ''] = rest) {
+    const value = word.length > 2 ? word.slice(2) : (rest[1] ?? '')
+    if (word.startsWith('-r')) wrapper = value
+    rest = rest.slice(word.length > 2 ? 1 : 2)
+  }
+  const [binary] = rest[0] === '--' ? rest.slice(1) : rest
+  const port = /\bdlv\b.*\s(?:--listen|-l)[= ]\S*:(\d+)(?:\s|$)/.exec(wrapper)?.[1]
+  return { agent, binary, debugPort: port === undefined ? undefined : Number(port) }
+}
+
+/**
+ * How a word names the program: `path`, `name` where it has to become the path, undefined where it is another one.
+ * @param folder the container's workingDir; undefined where only the image knows it.
+ */
+export function naming(word: string, binaryPath: string, folder: string | undefined): 'path' | 'name' | undefined {
+  if (word === binaryPath) return 'path'
+  if (word === posix.basename(binaryPath)) return 'name'
+  if (!word.includes('/')) return undefined
+  const relative = !posix.isAbsolute(word) && folder === undefined
+  const same = relative ? binaryPath.endsWith(posix.join('/', word)) : posix.resolve(folder ?? '/', word) === binaryPath
+  return same ? 'name' : undefined
+}
+
+/** Whether a word is a shell, an init or another program that is there to start the one that it is given. */
+export function isLauncher(word: string): boolean {
+  return /^(?:(?:ba|da|a|z|k)?sh|busybox|tini(?:-static)?|dumb-init|catatonit|gosu|su-exec|env|dlv|.*\.sh)$/.test(
+    posix.basename(word),
+  )
+}
+
+/** What a launcher seems to start, as an absolute path; undefined where no word looks like one. */
+export function launched([launcher = '', ...words]: readonly string[]): string | undefined {
+  if (!/sh$/.test(launcher)) return words.find((word) => /^\/\S+$/.test(word) && !isLauncher(word))
+  const script = words.find((word) => /\s/.test(word)) ?? ''
+  const [, path] = /\bexec\s+(\/[\w./@+-]+)/.exec(script) ?? /(?:^|[;&|])\s*(\/[\w./@+-]+)/.exec(script) ?? []
+  return path
+}

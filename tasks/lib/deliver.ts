@@ -1,0 +1,265 @@
+// Delivery: one binary to one pod, through the agent's put, believed only when its receipt says so.
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { hostname, userInfo } from 'node:os'
+import type { Writable } from 'node:stream'
+import type { ChildProcess } from 'node:child_process'
+import { promisify } from 'node:util'
+import { gzip as gzipWithCallback } from 'node:zlib'
+import { buildOf, recordMachine } from './builds.ts'
+import { archOfUname, elf } from './elf.ts'
+import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
+import { clean, say, UserError } from './task.ts'
+import type { Pod, Target } from './target.ts'
+import { size } from './words.ts'
+
+const gzip = promisify(gzipWithCallback)
+
+/** A binary that is to be delivered. */
+export interface Parcel {
+  readonly bytes: Buffer
+  readonly sha256: string
+  /** Go's word for the machine that it is for. */
+  readonly machine: string
+  /** It holds debug information: it runs through the wrapper. */
+  readonly debug: boolean
+  readonly version: string
+  /** USER@HOST. */
+  readonly by: string
+  /** The bytes under an encoding, made once however many pods get them. */
+  readonly encoded: (encoding: Encoding) => Promise<Buffer>
+}
+
+export type Encoding = 'raw' | 'gzip'
+
+/** What a pod acknowledged. */
+export interface Delivery {
+  readonly pod: string
+  /** Bytes that went over the link; 0 where the pod ran this very binary. */
+  readonly sent: number
+  readonly receipt: Receipt
+  /** From the first byte to the receipt. */
+  readonly ms: number
+}
+
+const idle = 30_000 // ms without a byte taken or a line said
+const piece = 256 * 1024 // bytes a write
+
+/** Reads a built binary; the version is the one that its build had. Throws UserError that names the next step where there is none, or it is no Linux program. */
+export function parcelOf(file: string, version?: string): Parcel {
+  let bytes: Buffer
+  try {
+    bytes = readFileSync(file)
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
+      throw new UserError(`there is no ${file} - run npm run build`)
+    throw new UserError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
+  }
+  const facts = elf(bytes)
+  if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
+  const sha256 = createHash('sha256').update(bytes).digest('hex')
+  const made = new Map<Encoding, Promise<Buffer>>()
+  return {
+    ...facts,
+    bytes,
+    sha256,
+    version: version ?? buildOf(sha256)?.version ?? '',
+    by: `${word(userInfo().username)}@${word(hostname())}`,
+    encoded: (encoding) => {
+      const present = made.get(encoding) ?? (encoding === 'raw' ? Promise.resolve(bytes) : gzip(bytes, { level: 1 }))
+      made.set(encoding, present)
+      return present
+    },
+  }
+}
+
+/** As a header may hold it. */
+function word(text: string): string {
+  return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 64)
+}
+
+/**
+ * Sends a parcel to a pod and waits for the receipt. `progress` is told of each piece that the pod took. Throws UserError,
+ * which says why the pod does not run it, what it runs instead, and the next step.
+ */
+export async function deliver(
+  target: Target,
+  pod: Pod,
+  parcel: Parcel,
+  encoding: Encoding,
+  progress: (sent: number, total: number) => void = () => undefined,
+): Promise<Delivery> {
+  const begin = performance.now()
+  const child = target.exec(pod, [...pod.agent, 'put', pod.binary])
+  const watch = watched(child)
+  try {
+    if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
+    const stdin = child.stdin
+    stdin.on('error', () => undefined) // a reader that left has said why, or its end is seen below
+    let waiting = 'starting' // as it always does: nothing to tell
+    const blocks = receipts(child.stdout, (what) => {
+      watch.alive()
+      if (what !== waiting) say(`${pod.name}: waiting ${what === 'stopping' ? 'for the old process to end' : what}`)
+      waiting = what
+    })
+    const next = async () => {
+      const block = await Promise.race([blocks.next(), watch.stalled])
+      watch.alive()
+      return block.done === true ? undefined : block.value
+    }
+
+    const greeting = await next()
+    if (greeting === undefined || greeting.values.get('agent') === undefined)
+      throw noAgent(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
+    if (greeting.values.get('sha256') === parcel.sha256 && isUp(greeting)) {
+      stdin.end() // before a header: nothing changes
+      return { pod: pod.name, sent: 0, receipt: greeting, ms: performance.now() - begin }
+    }
+    const machine = archOfUname(greeting.values.get('machine') ?? '')
+    // the sandbox is this machine, whatever the cluster's nodes are
+    if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
+    refuseBeforehand(parcel, greeting)
+
+    const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
+    if (parcel.debug && !wrapped) say(`${pod.name}: no debugger there: the agent runs without -r`)
+    const body = await parcel.encoded(encoding)
+    const answer = next()
+    let sent = 0
+    await Promise.race([
+      answer, // a refusal comes while bytes are still to go, and nobody reads them any more
+      send(stdin, Buffer.from(header(parcel, body.length, encoding, wrapped ? 'wrapped' : 'plain')), body, (count) => {
+        sent = count
+        watch.alive()
+        progress(count, body.length)
+      }),
+    ])
+    const receipt = await answer
+    if (receipt === undefined) throw cut(pod, await Promise.race([watch.ended, watch.stalled]))
+    if (receipt.values.get('result') !== 'running' || receipt.values.get('sha256') !== parcel.sha256)
+      throw refused(pod, receipt)
+    return { pod: pod.name, sent, receipt, ms: performance.now() - begin }
+  } catch (error) {
+    if (error instanceof UserError && !error.message.startsWith(`${pod.name}: `))
+      throw new UserError(`${pod.name}: ${error.message}`)
+    throw error
+  } finally {
+    // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
+    watch.done()
+    child.kill()
+  }
+}
+
+/** The header line of put. */
+export function header(
+  { sha256, version, by }: Pick<Parcel, 'sha256' | 'version' | 'by'>,
+  length: number,
+  encoding: Encoding,
+  run: 'plain' | 'wrapped',
+): string {
+  return `sha256=${sha256} size=${length} encoding=${encoding} run=${run} version=${version} by=${by}\n`
+}
+
+async function send(stdin: Writable, head: Buffer, body: Buffer, taken: (count: number) => void): Promise<void> {
+  const write = (bytes: Buffer) => new Promise<void>((resolve) => stdin.write(bytes, () => resolve()))
+  await write(head)
+  for (let at = 0; at < body.length; at += piece) {
+    if (stdin.destroyed) return
+    await write(body.subarray(at, at + piece))
+    taken(Math.min(at + piece, body.length))
+  }
+}
+
+function isUp({ values }: Receipt): boolean {
+  return ['running', 'starting', 'rolled-back'].includes(values.get('result') ?? '') && !values.has('swapping')
+}
+
+interface Ended {
+  /** `exit code 1` or `SIGKILL`. */
+  readonly how: string
+  readonly stderr: string
+}
+
+/** Watches a child for silence and for its end. */
+function watched(child: ChildProcess) {
+  let stderr = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    stderr = (stderr + text).slice(-4096)
+  })
+  let fail: (error: Error) => void = () => undefined
+  const stalled = new Promise<never>((_, reject) => (fail = reject))
+  stalled.catch(() => undefined)
+  const expire = () =>
+    fail(new UserError(`no answer for ${idle / 1000} s: is the pod still there? (npm run status-dev)`))
+  let timer = setTimeout(expire, idle)
+  return {
+    stalled,
+    ended: new Promise<Ended>((resolve) => {
+      child.once('error', (error) => resolve({ how: 'not started', stderr: error.message }))
+      child.once('close', (code, signal) =>
+        resolve({ how: signal ?? `exit code ${code}`, stderr: clean(stderr).trim() }),
+      )
+    }),
+    alive: () => {
+      clearTimeout(timer)
+      timer = setTimeout(expire, idle)
+    },
+    done: () => clearTimeout(timer),
+  }
+}
+
+function noAgent(pod: Pod, said: Receipt | undefined, { how, stderr }: Ended): UserError {
+  const why = said?.values.get('reason') ?? stderr.split('\n').find((line) => line !== '') ?? how
+  return new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
+}
+
+function cut(pod: Pod, { how, stderr }: Ended): UserError {
+  const why = stderr.split('\n').find((line) => line !== '') ?? how
+  return new UserError(`${pod.name}: the connection ended without a receipt (${why}) - run npm run deploy-dev again`)
+}
+
+/** What the greeting already rules out. */
+function refuseBeforehand({ bytes, machine }: Parcel, { values }: Receipt): void {
+  const spoken = Number(values.get('agent')?.split(' ').at(-1))
+  if (!(spoken >= protocol))
+    throw new UserError(
+      `the agent (${values.get('agent')}) is older than these tasks - run npm run container-dev and npm run switch-dev`,
+    )
+  const there = archOfUname(values.get('machine') ?? '')
+  if (there !== undefined && there !== machine)
+    throw new UserError(
+      `the binary is for ${machine}, the pod is ${there} - set GO_ARCH=${there} in .env, or leave it out, and run npm run build`,
+    )
+  const writable = values.get('writable') ?? 'yes'
+  if (writable !== 'yes')
+    throw new UserError(
+      `the binary there cannot be replaced: ${writable.replace(/^no: /, '')} - mount an emptyDir over its folder, or run as a user who may write there`,
+    )
+  const free = Number(values.get('free'))
+  if (free < bytes.length)
+    throw new UserError(
+      `disk full: the binary has ${size(bytes.length)}, ${size(free)} are free there - make room in the pod`,
+    )
+}
+
+/** A receipt that is no success, in words. The crash's last output goes to the user first. */
+function refused(pod: Pod, receipt: Receipt): UserError {
+  const { values, log } = receipt
+  const reason = values.get('reason') ?? 'no reason given'
+  const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : 'nothing runs there now'
+  const text = () => {
+    switch (values.get('result')) {
+      case 'rolled-back':
+        return `it crashed (${reason}); the previous binary ${binaryWords(receipt)} is back - fix it, then npm run build and npm run deploy-dev`
+      case 'crashed':
+        return `it crashed (${reason}) and nothing runs there now - fix it, then npm run build and npm run deploy-dev`
+      case 'busy':
+        return `busy: ${reason}; ${runs} - try again when it is done`
+      case 'rejected':
+        return `rejected: ${reason}; ${runs} - ${/^disk full/.test(reason) ? 'make room in the pod' : 'run npm run deploy-dev again'}`
+      default:
+        return `it does not run the new binary: ${values.get('result') ?? 'no result'} (${reason}); ${runs}`
+    }
+  }
+  for (const line of log) say(`${pod.name} | ${line}`)
+  return new UserError(`${pod.name}: ${text()}`)
+}

@@ -1,0 +1,29 @@
+// JSON of unknown shape, read without trust in it. Pure.
+import { clean } from './task.ts'
+
+/** The value at a path of keys and indices; undefined where there is none. */
+export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
+  let here = value
+  for (const key of path) {
+    if (typeof here !== 'object' || here === null) return undefined
+    here = Array.isArray(here) ? here[Number(key)] : Object.entries(here).find(([name]) => name === key)?.[1]
+  }
+  return here
+}
+
+/** The text or number at a path, as text; empty where there is none. */
+export function text(value: unknown, ...path: readonly (string | number)[]): string {
+  const found = at(value, ...path)
+  return typeof found === 'string' || typeof found === 'number' ? clean(String(found)) : ''
+}
+
+/** The list at a key (default: items); empty where there is none. */
+export function items(value: unknown, key = 'items'): readonly unknown[] {
+  const found = at(value, key)
+  return Array.isArray(found) ? found : []
+}
+
+/** The texts of a list; none where it is no list. */
+export function strings(value: unknown): string[] {
+  return Array.isArray(value) ? value.filter((word) => typeof word === 'string') : []
+}

@@ -1,0 +1,321 @@
+// The kubernetes target: kubectl's words, what its answers mean, and which of a pod's containers runs the agent.
+import { isIP } from 'node:net'
+import { agentCommand } from './agent-command.ts'
+import { at, items, strings, text } from './json.ts'
+import { environment, type Settings } from './settings.ts'
+import { clean, start, UserError } from './task.ts'
+import type { Forward, LeftOut, Pod, Target } from './target.ts'
+import { need } from './tools.ts'
+
+/** A cluster, resolved once per task, so that a switch of context in another window changes nothing. */
+export interface Cluster {
+  readonly context: string
+  readonly namespace: string
+  /** Named and addressed like a cluster on this machine. */
+  readonly local: boolean
+  /** Throws UserError (2) unless the context is a local one or KUBE_CONTEXT names it: to be called before each change. */
+  readonly guard: () => void
+  /** Runs kubectl there and returns its stdout. Throws UserError that says what it means. */
+  readonly read: (args: readonly string[], input?: string) => Promise<string>
+}
+
+const timeout = '--request-timeout=20s'
+const localNames = /^(kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|colima.*|orbstack|microk8s)$/
+
+/** The cluster that the settings name. Throws UserError. */
+export async function cluster(settings: Settings): Promise<Cluster> {
+  need('kubectl', 'to reach the pods')
+  const named = settings.kubeContext
+  // config view works without a connection
+  const view = await kubectl([
+    'config',
+    'view',
+    '--minify',
+    '-o',
+    'json',
+    ...(named === '' ? [] : ['--context', named]),
+  ])
+  const config: unknown = JSON.parse(view)
+  const context = text(config, 'current-context') || named
+  const server = text(at(config, 'clusters', 0), 'cluster', 'server')
+  const local = localNames.test(context) && isLocalServer(server)
+  const namespace = await namespaceOf(settings, text(at(config, 'contexts', 0), 'context', 'namespace') || 'default')
+  return {
+    context,
+    namespace,
+    local,
+    guard: () => {
+      if (named === '' && !local)
+        throw new UserError(
+          `context ${context} (${server}) is not a cluster of this machine - if you mean to change it, put KUBE_CONTEXT=${context} in .env`,
+          2,
+        )
+    },
+    read: (args, input) => kubectl(['--context', context, '--namespace', namespace, timeout, ...args], input),
+  }
+}
+
+/** Loopback, private (RFC 1918, RFC 4193, link-local) or a name that only a local network knows. */
+export function isLocalServer(server: string): boolean {
+  let host: string
+  try {
+    host = new URL(server).hostname.replace(/^\[|\]$/g, '').toLowerCase()
+  } catch {
+    return false
+  }
+  if (host === 'localhost' || /\.(internal|local|localhost)$/.test(host)) return true
+  if (isIP(host) === 4) return /^(127|10)\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^169\.254\./.test(host)
+  return isIP(host) === 6 && /^(::1$|f[cd]|fe[89ab])/.test(host)
+}
+
+/** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) where the first two differ. */
+async function namespaceOf({ kubeNamespace, manifest }: Settings, otherwise: string): Promise<string> {
+  const { manifestNamespaces } = await import('./workloads.ts')
+  const found = await manifestNamespaces(manifest)
+  if (kubeNamespace !== '') {
+    if (found.length > 0 && !found.includes(kubeNamespace))
+      throw new UserError(
+        `KUBE_NAMESPACE is ${kubeNamespace}, but ${manifest} has namespace ${found.join(', ')} - make them the same, or leave KUBE_NAMESPACE empty`,
+        2,
+      )
+    return kubeNamespace
+  }
+  if (found.length > 1)
+    throw new UserError(
+      `${manifest} has workloads in ${found.join(' and ')} - choose one: KUBE_NAMESPACE=${found[0]}`,
+      2,
+    )
+  return found[0] ?? otherwise
+}
+
+/** The kubernetes target: the pods that SELECTOR finds. Throws UserError. */
+export async function kubernetesTarget(settings: Settings): Promise<Target> {
+  const there = await cluster(settings)
+  const { context, namespace } = there
+  const place = ['--context', context, '--namespace', namespace]
+  const containers = new Map<string, string>()
+  const containerOf = (pod: Pod) => containers.get(pod.name) ?? ''
+  return {
+    cluster: there,
+    kind: 'kubernetes',
+    where: `kubernetes · context ${context} · namespace ${namespace} · ${settings.selector}`,
+    pods: async () => {
+      const list: unknown = JSON.parse(await there.read(['get', 'pods', '-l', settings.selector, '-o', 'json']))
+      const found = sorted(list, settings)
+      for (const { pod, container } of found.pods) containers.set(pod.name, container)
+      if (found.pods.length === 0) throw nothingRuns(settings, there, found.leftOut)
+      return { pods: found.pods.map(({ pod }) => pod), leftOut: found.leftOut }
+    },
+    exec: (pod, command) =>
+      start('kubectl', [...place, 'exec', '-i', pod.name, '-c', containerOf(pod), '--', ...command], {
+        stdio: 'pipe',
+        env: environment(),
+      }),
+    forward: (pod, port) =>
+      forward([...place, 'port-forward', '--address', '127.0.0.1', `pod/${pod.name}`, `:${port}`]),
+    logs: (pod, since) =>
+      start(
+        'kubectl',
+        [
+          ...place,
+          'logs',
+          '-f',
+          pod.name,
+          '-c',
+          containerOf(pod),
+          ...(since === undefined ? [] : ['--since-time', since.toISOString()]),
+        ],
+        { stdio: ['ignore', 'pipe', 'pipe'], env: environment() },
+      ),
+  }
+}
+
+function nothingRuns({ selector }: Settings, { namespace }: Cluster, leftOut: readonly LeftOut[]): UserError {
+  if (leftOut.length === 0)
+    return new UserError(
+      `no pod matches ${selector} in namespace ${namespace} - run npm run switch-dev, or set SELECTOR and KUBE_NAMESPACE in .env`,
+    )
+  const states = leftOut.map(({ name, why }) => `${name} is ${why}`).join(', ')
+  return new UserError(
+    `no pod of ${selector} in namespace ${namespace} can be reached: ${states} - see kubectl describe pod`,
+  )
+}
+
+interface Sorted {
+  readonly pods: readonly { readonly pod: Pod; readonly container: string }[]
+  readonly leftOut: readonly LeftOut[]
+}
+
+/** The pods of a PodList that can be acted on, newest first, and the others with the reason. Throws UserError. Pure. */
+export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'binaryPath' | 'debugPort'>): Sorted {
+  const pods: { pod: Pod; container: string; born: string }[] = []
+  const leftOut: LeftOut[] = []
+  for (const item of items(list)) {
+    const name = text(item, 'metadata', 'name')
+    const gone = whyGone(item)
+    if (gone !== undefined) {
+      leftOut.push({ name, why: gone })
+      continue
+    }
+    const container = containerOf(item, settings.container)
+    const waiting = whyWaiting(item, container)
+    if (waiting !== undefined) {
+      leftOut.push({ name, why: waiting })
+      continue
+    }
+    // the annotations speak of the first container that runs the agent; a pod of one's own image may have none
+    const own = containersOf(item).find((entry) => text(entry, 'name') === container)
+    const command = agentCommand([...strings(at(own, 'command')), ...strings(at(own, 'args'))])
+    const annotation = (key: string) =>
+      text(item, 'metadata', 'annotations', 'hotswap-dev/container') === container
+        ? text(item, 'metadata', 'annotations', `hotswap-dev/${key}`)
+        : ''
+    pods.push({
+      pod: {
+        name,
+        agent: words(annotation('agent')) ?? command?.agent ?? ['hotswap-dev'],
+        binary: annotation('binary') || (command?.binary ?? settings.binaryPath),
+        debugPort: Number(annotation('debug-port')) || (command?.debugPort ?? settings.debugPort),
+      },
+      container,
+      born: text(item, 'metadata', 'creationTimestamp'),
+    })
+  }
+  pods.sort((a, b) => b.born.localeCompare(a.born) || a.pod.name.localeCompare(b.pod.name))
+  return { pods, leftOut }
+}
+
+/** Ending, finished or evicted: completes "it is ...". */
+function whyGone(pod: unknown): string | undefined {
+  if (at(pod, 'metadata', 'deletionTimestamp') !== undefined) return 'terminating'
+  const phase = text(pod, 'status', 'phase')
+  if (phase === 'Succeeded' || phase === 'Failed') return (text(pod, 'status', 'reason') || phase).toLowerCase()
+  return undefined
+}
+
+/** Not started yet, or waiting to be started again. */
+export function whyWaiting(pod: unknown, container: string): string | undefined {
+  const statuses = ['containerStatuses', 'initContainerStatuses'].flatMap((key) => items(at(pod, 'status'), key))
+  const status = statuses.find((entry) => text(entry, 'name') === container)
+  if (at(status, 'state', 'running') !== undefined) return undefined
+  const waiting = at(status, 'state', 'waiting')
+  const last = at(status, 'lastState', 'terminated')
+  const ended =
+    last === undefined ? '' : `, it ended with exit code ${text(last, 'exitCode')} ${text(last, 'reason')}`.trimEnd()
+  if (waiting !== undefined)
+    return `waiting (${[text(waiting, 'reason'), text(waiting, 'message')].filter((part) => part !== '').join(': ')}${ended})`
+  const condition = items(at(pod, 'status'), 'conditions').find(
+    (entry) => text(entry, 'type') === 'PodScheduled' && text(entry, 'status') === 'False',
+  )
+  if (condition !== undefined) return `pending (${text(condition, 'message') || text(condition, 'reason')})`
+  return (text(pod, 'status', 'phase') || 'pending').toLowerCase()
+}
+
+/** The container that runs the agent. Throws UserError (2) that lists what is there. */
+function containerOf(pod: unknown, chosen: string): string {
+  const name = text(pod, 'metadata', 'name')
+  const all = containersOf(pod)
+  const names = all.map((container) => text(container, 'name'))
+  if (chosen !== '') {
+    if (names.includes(chosen)) return chosen
+    throw new UserError(
+      `${name} has no container ${chosen}: there are ${names.join(', ')} - correct CONTAINER in .env`,
+      2,
+    )
+  }
+  const withAgent = all
+    .filter((each) => agentCommand([...strings(at(each, 'command')), ...strings(at(each, 'args'))]) !== undefined)
+    .map((container) => text(container, 'name'))
+  const [first, second] = withAgent
+  if (second !== undefined)
+    throw new UserError(`${name} runs the agent in ${withAgent.join(' and ')} - choose one: CONTAINER=${first}`, 2)
+  if (first !== undefined) return first
+  const annotated = text(pod, 'metadata', 'annotations', 'hotswap-dev/container')
+  if (names.includes(annotated)) return annotated
+  if (names.length === 1) return names[0] ?? ''
+  throw new UserError(
+    `no container of ${name} runs the agent: there are ${names.join(', ')} - run npm run switch-dev, or choose one: CONTAINER=${names[0]}`,
+    2,
+  )
+}
+
+/** Those that run as long as the pod: sidecars among the init containers too. */
+function containersOf(pod: unknown): unknown[] {
+  const sidecars = items(at(pod, 'spec'), 'initContainers').filter((each) => text(each, 'restartPolicy') === 'Always')
+  return [...items(at(pod, 'spec'), 'containers'), ...sidecars]
+}
+
+function words(json: string): string[] | undefined {
+  try {
+    const value: unknown = JSON.parse(json)
+    const list = strings(value)
+    return list.length > 0 ? list : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Starts kubectl port-forward and waits for its port. */
+async function forward(args: readonly string[]): Promise<Forward> {
+  const child = start('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment() })
+  let said = ''
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => (said = (said + part).slice(-4096)))
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('close', (code) => resolve(meaning(said) || `kubectl port-forward ended with ${code}`))
+  })
+  const port = new Promise<number>((resolve) => {
+    let out = ''
+    child.stdout?.setEncoding('utf8').on('data', (part: string) => {
+      out = (out + part).slice(-4096)
+      const [, found] = /Forwarding from 127\.0\.0\.1:(\d+)/.exec(out) ?? []
+      if (found !== undefined) resolve(Number(found))
+    })
+  })
+  const first = await Promise.race([port, ended])
+  if (typeof first === 'string') throw new UserError(first)
+  return { port: first, ended, close: () => void child.kill() }
+}
+
+async function kubectl(args: readonly string[], input?: string): Promise<string> {
+  const child = start('kubectl', args, {
+    stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+    env: environment(),
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout?.setEncoding('utf8').on('data', (part: string) => (stdout += part))
+  child.stderr?.setEncoding('utf8').on('data', (part: string) => (stderr += part))
+  child.stdin?.on('error', () => undefined).end(input)
+  const code = await new Promise<number | null>((resolve) => {
+    child.once('error', (error) => {
+      stderr += error.message
+      resolve(1)
+    })
+    child.once('close', resolve)
+  })
+  if (code !== 0) throw new UserError(meaning(stderr) || `kubectl ${args.join(' ')} ended with ${code}`)
+  return stdout
+}
+
+/** What kubectl complained of, in one line, with the next step where it is a known one. */
+export function meaning(stderr: string): string {
+  const lines = clean(stderr)
+    .split('\n')
+    .map((line) => line.trim())
+    // client-go's own log lines come before the sentence that counts
+    .filter((line) => line !== '' && !/^[EIWF]\d{4} /.test(line))
+  const line = (lines.find((each) => /error|forbidden|unable|refused|invalid/i.test(each)) ?? lines[0] ?? '').replace(
+    /^error: /i,
+    '',
+  )
+  if (/context .* does not exist|no context exists|current-context is not set/i.test(line))
+    return `${line} - see kubectl config get-contexts, and set KUBE_CONTEXT in .env`
+  if (/unauthorized|must be logged in|provide credentials|token.*expired|expired/i.test(line))
+    return `the cluster does not accept the credentials (${line}) - log in again, then kubectl auth whoami`
+  if (/forbidden/i.test(line))
+    return `${line} - ask the cluster's administrator for that permission (README: permissions)`
+  if (/refused|no such host|i\/o timeout|unable to connect|no route|TLS handshake|deadline exceeded/i.test(line))
+    return `the cluster cannot be reached (${line}) - is it up? kubectl cluster-info`
+  return line
+}

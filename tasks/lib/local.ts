@@ -1,0 +1,153 @@
+// The local target: the same agent, as a process of this machine in a sandbox folder.
+import { spawn } from 'node:child_process'
+import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
+import { dirname, join, relative } from 'node:path'
+import { environment, type Settings } from './settings.ts'
+import { clean, root, start, UserError } from './task.ts'
+import type { Pod, Target } from './target.ts'
+import { need } from './tools.ts'
+
+/** A sandbox: the folder that stands for a container's root, and what its agent is told. */
+export interface Sandbox extends Pick<Settings, 'binaryPath' | 'debugPort' | 'settle' | 'limit'> {
+  /** Default: .hotswap/local. */
+  readonly folder?: string
+}
+
+const agent = join(root, 'agent', 'hotswap-dev')
+const nextStep = 'start one with npm run switch-dev, or see the whole thing once with npm run demo'
+
+/** The local target. Throws UserError where the machine is no Linux. */
+export function localTarget(sandbox: Sandbox): Target {
+  needLinux()
+  const folder = folderOf(sandbox)
+  const pod: Pod = {
+    name: 'local',
+    agent: ['sh', agent],
+    binary: binaryOf(sandbox),
+    debugPort: sandbox.debugPort,
+  }
+  return {
+    kind: 'local',
+    where: `local · ${relative(root, folder).startsWith('..') ? folder : relative(root, folder)}`,
+    pods: async () => {
+      if (runningAgent(folder) === undefined) throw new UserError(`nothing runs on local - ${nextStep}`)
+      return { pods: [pod], leftOut: [] }
+    },
+    exec: (_, [command = 'true', ...args]) => start(command, args, { stdio: 'pipe', env: environment() }),
+    forward: async (_, port) => ({ port, ended: new Promise(() => undefined), close: () => undefined }),
+    logs: () => {
+      const name = `${pod.binary.slice(pod.binary.lastIndexOf('/') + 1)}.log`
+      return start('tail', ['-q', '-n', '200', '-F', join(folder, name), join(folder, 'hotswap-dev.log')], {
+        stdio: ['ignore', 'pipe', 'ignore'],
+      })
+    },
+  }
+}
+
+/**
+ * Starts the agent in the sandbox and leaves it running after the task. The program's arguments follow, the wrapper is
+ * the agent's -r. Returns the agent's pid, or undefined where it ran already. Throws UserError where it does not come up.
+ */
+export async function startSandbox(
+  sandbox: Sandbox,
+  args: readonly string[] = [],
+  { wrapper = '', variables = {} }: { readonly wrapper?: string; readonly variables?: Record<string, string> } = {},
+): Promise<number | undefined> {
+  needLinux()
+  need('sh', 'to run the agent')
+  const folder = folderOf(sandbox)
+  const binary = binaryOf(sandbox)
+  if (runningAgent(folder) !== undefined) return undefined
+  mkdirSync(dirname(binary), { recursive: true })
+  const errors = join(folder, 'agent.err')
+  const stderr = openSync(errors, 'w')
+  const child = spawn(
+    'sh',
+    [agent, ...(wrapper === '' ? [] : ['-r', wrapper]), '--', binary, ...args],
+    // what the program prints is in its log file: a stdout of its own would grow without a limit
+    {
+      cwd: folder,
+      detached: true,
+      stdio: ['ignore', 'ignore', stderr],
+      env: { ...environment(), SETTLE: String(sandbox.settle), LIMIT: String(sandbox.limit), ...variables },
+    },
+  )
+  closeSync(stderr)
+  const failed = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('exit', () => resolve(clean(readFileSync(errors, 'utf8')).trim() || 'it ended at once'))
+  })
+  const pid = child.pid
+  const born = pid === undefined ? undefined : startTime(pid)
+  if (pid !== undefined && born !== undefined) writeFileSync(pidFile(folder), `${pid} ${born}\n`)
+  const answer = await Promise.race([answers(binary), failed])
+  if (answer !== '') throw new UserError(`the agent did not start in ${folder}: ${answer}`)
+  child.unref()
+  return pid
+}
+
+/** Ends the agent of the sandbox, and its program with it. Returns whether one ran. Waits for at most LIMIT and 5 s. */
+export async function stopSandbox(sandbox: Sandbox): Promise<boolean> {
+  needLinux()
+  const folder = folderOf(sandbox)
+  const pid = runningAgent(folder)
+  if (pid === undefined) return false
+  process.kill(pid, 'SIGTERM')
+  for (const end = Date.now() + (sandbox.limit + 5) * 1000; runningAgent(folder) !== undefined; await pause(50))
+    if (Date.now() > end)
+      throw new UserError(`the agent in ${folder} (pid ${pid}) did not end: its program ignores TERM`)
+  rmSync(pidFile(folder), { force: true })
+  return true
+}
+
+function needLinux(): void {
+  if (process.platform !== 'linux')
+    throw new UserError(
+      'TARGET=local needs Linux - on this machine create a cluster (kind create cluster) and set KUBE_CONTEXT=kind-kind in .env',
+    )
+}
+
+function folderOf({ folder = join(root, '.hotswap', 'local') }: Sandbox): string {
+  return folder
+}
+
+function binaryOf(sandbox: Sandbox): string {
+  return folderOf(sandbox) + sandbox.binaryPath
+}
+
+function pidFile(folder: string): string {
+  return join(folder, 'agent.pid')
+}
+
+/** The pid of the agent that was started there; undefined where it is gone, or the number is another process's now. */
+function runningAgent(folder: string): number | undefined {
+  try {
+    const [pid, born] = readFileSync(pidFile(folder), 'utf8').trim().split(' ')
+    return born !== undefined && startTime(Number(pid)) === born ? Number(pid) : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** When a process began, in the kernel's ticks since boot (proc(5), /proc/PID/stat field 22); undefined for a zombie. */
+function startTime(pid: number): string | undefined {
+  try {
+    const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ').at(-1)?.split(' ')
+    return fields?.[0] === 'Z' ? undefined : fields?.[19]
+  } catch {
+    return undefined
+  }
+}
+
+/** Waits until the agent answers; returns why it does not, or nothing. */
+async function answers(binary: string): Promise<string> {
+  for (const end = Date.now() + 10_000; Date.now() < end; await pause(30)) {
+    const status = start('sh', [agent, 'status', binary], { stdio: 'ignore', env: environment() })
+    if ((await new Promise((resolve) => status.once('exit', resolve))) === 0) return ''
+  }
+  return 'it does not answer within 10 s'
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

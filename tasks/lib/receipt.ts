@@ -1,0 +1,59 @@
+// What the agent says: blocks of key=value lines, each ended by an empty line. Nothing in it is trusted to be well-formed.
+import type { Readable } from 'node:stream'
+import { clean, UserError } from './task.ts'
+
+/** The protocol number of the agent that these tasks know. */
+export const protocol = 1
+
+/** One block: a greeting or a receipt. */
+export interface Receipt {
+  /** The first value of each key, without control characters. */
+  readonly values: ReadonlyMap<string, string>
+  /** The last output of a program that crashed. */
+  readonly log: readonly string[]
+}
+
+const longest = 64 * 1024 // characters of one block: a receipt has 8 KiB of log at most
+
+/**
+ * The blocks that an agent prints, as they come; `wait` is told of each wait= line. Ends with the stream. Throws UserError
+ * where what comes can be no agent's: a block without an end.
+ */
+export async function* receipts(
+  stream: Readable,
+  wait: (what: string) => void = () => undefined,
+): AsyncGenerator<Receipt> {
+  let rest = ''
+  let length = 0
+  let values = new Map<string, string>()
+  let log: string[] = []
+  stream.setEncoding('utf8')
+  for await (const chunk of stream) {
+    rest += String(chunk)
+    length += String(chunk).length
+    for (let end = rest.indexOf('\n'); end >= 0; end = rest.indexOf('\n')) {
+      const line = rest.slice(0, end)
+      rest = rest.slice(end + 1)
+      if (line === '') {
+        yield { values, log }
+        values = new Map()
+        log = []
+        length = rest.length
+        continue
+      }
+      // s: a carriage return in a value is no end of it
+      const [, key = '', value = ''] = /^([a-z0-9-]+)=(.*)$/s.exec(line) ?? []
+      if (key === 'wait') {
+        length -= line.length + 1 // it may say so for as long as it likes
+        wait(clean(value))
+      } else if (key === 'log') log.push(clean(value))
+      else if (key !== '' && !values.has(key)) values.set(key, clean(value))
+    }
+    if (length > longest) throw new UserError('its answer has no end: is that the agent?')
+  }
+}
+
+/** Version and 8 digits of the hash, as every task shows a binary. */
+export function binaryWords({ values }: Receipt): string {
+  return [values.get('version') ?? '', (values.get('sha256') ?? '').slice(0, 8)].filter((word) => word !== '').join(' ')
+}

@@ -1,0 +1,56 @@
+// What runs in a pod now, as its agent says it.
+import { receipts, type Receipt } from './receipt.ts'
+import { clean, UserError } from './task.ts'
+import type { Pod, Target } from './target.ts'
+
+const limit = 20_000 // ms
+
+/** The receipt of what runs in the pod. Throws UserError where no agent answers. */
+export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
+  const child = target.exec(pod, [...pod.agent, 'status', pod.binary])
+  child.stdin?.on('error', () => undefined).end()
+  let stderr = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)))
+  let timer: NodeJS.Timeout | undefined
+  // why there is no answer; not before stderr has ended too, or time is up
+  const ended = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    child.once('close', (code, signal) => resolve(firstLine(stderr) || (signal ?? `exit code ${code}`)))
+    timer = setTimeout(() => {
+      resolve(`no answer for ${limit / 1000} s`)
+      child.kill('SIGKILL')
+      child.stdout?.destroy()
+    }, limit)
+  })
+  try {
+    if (child.stdout === null) throw new Error('an exec without pipes')
+    const first = await receipts(child.stdout)
+      .next()
+      .catch((error: unknown) => {
+        if (error instanceof UserError) throw new UserError(`${pod.name}: ${error.message}`)
+        return undefined // the pipe was closed from here: ended says why
+      })
+    const receipt = first === undefined || first.done === true ? undefined : first.value
+    if (receipt?.values.has('agent')) return receipt
+    const why = receipt === undefined ? await ended : (receipt.values.get('reason') ?? 'it says something else')
+    throw new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
+  } finally {
+    clearTimeout(timer)
+    child.kill()
+  }
+}
+
+function firstLine(text: string): string {
+  return clean(text).trim().split('\n')[0] ?? ''
+}
+
+/** Rows of equal columns, as wide as their widest cell. */
+export function table(rows: readonly (readonly string[])[]): string[] {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
+  return rows.map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('  ')
+      .trimEnd(),
+  )
+}

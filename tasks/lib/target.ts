@@ -1,0 +1,60 @@
+// Where the pods are: the one interface through which a task reaches them, and the choice between its two kinds.
+import type { ChildProcess } from 'node:child_process'
+import type { Cluster } from './kubectl.ts'
+import type { Settings } from './settings.ts'
+
+/** A running container that the tasks act on. */
+export interface Pod {
+  readonly name: string
+  /** The words that run the agent there. */
+  readonly agent: readonly string[]
+  /** Absolute path of the binary there. */
+  readonly binary: string
+  /** Delve's port there. */
+  readonly debugPort: number
+}
+
+/** A pod that was found and is not acted on. */
+export interface LeftOut {
+  readonly name: string
+  /** Completes "it is ...". */
+  readonly why: string
+}
+
+export interface Found {
+  /** Newest first. */
+  readonly pods: readonly Pod[]
+  readonly leftOut: readonly LeftOut[]
+}
+
+/** A way from this machine to a port of a pod. */
+export interface Forward {
+  /** On loopback of this machine. */
+  readonly port: number
+  /** Settles when the way is gone; says why. */
+  readonly ended: Promise<string>
+  readonly close: () => void
+}
+
+/** The four verbs by which a task reaches pods. */
+export interface Pods {
+  /** The first line that a task prints: where it acts. */
+  readonly where: string
+  /** The pods that can be acted on. Throws UserError where there is none: it says what was found and the next step. */
+  readonly pods: () => Promise<Found>
+  /** Runs a command in a pod, with pipes for its stdin, stdout and stderr. It ends with the task. */
+  readonly exec: (pod: Pod, command: readonly string[]) => ChildProcess
+  /** Opens a way to a port of the pod. Throws UserError. */
+  readonly forward: (pod: Pod, port: number) => Promise<Forward>
+  /** What the pod's program and agent print, followed, on the child's stdout. */
+  readonly logs: (pod: Pod, since: Date | undefined) => ChildProcess
+}
+
+/** Where the pods are. */
+export type Target = Pods & ({ readonly kind: 'local' } | { readonly kind: 'kubernetes'; readonly cluster: Cluster })
+
+/** The target that the settings name. */
+export async function target(settings: Settings): Promise<Target> {
+  if (settings.target === 'local') return (await import('./local.ts')).localTarget(settings)
+  return (await import('./kubectl.ts')).kubernetesTarget(settings)
+}

@@ -1,0 +1,88 @@
+// The workloads of a manifest: which objects make pods, where, and how far a cluster has come with them.
+import { readFileSync } from 'node:fs'
+import { parseAllDocuments } from 'yaml'
+import { at, items, text } from './json.ts'
+import { whyWaiting } from './kubectl.ts'
+import { UserError } from './task.ts'
+
+/** An object that makes pods for as long as it exists. */
+export interface Workload {
+  readonly kind: string
+  readonly name: string
+  /** Empty: the one that it is applied to. */
+  readonly namespace: string
+}
+
+/** The workloads of a manifest file. Throws UserError where there is none to read. */
+export function workloads(file: string): Workload[] {
+  let source: string
+  try {
+    source = readFileSync(file, 'utf8')
+  } catch {
+    throw new UserError(
+      `there is no ${file} - set MANIFEST and MANIFEST_DEV in .env, or run npm run generate-deployment-dev`,
+    )
+  }
+  const documents = parseAllDocuments(source, { version: '1.1', merge: true })
+  const fault = Array.isArray(documents) ? documents.flatMap(({ errors }) => errors)[0] : undefined
+  if (fault !== undefined) throw new UserError(`${file}: ${fault.message.split('\n')[0]}`)
+  return documents
+    .map((document) => ('toJS' in document ? (document.toJS() as unknown) : undefined))
+    .flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value]))
+    .filter(
+      (value) => text(value, 'kind') === 'Pod' || at(value, 'spec', 'template', 'spec', 'containers') !== undefined,
+    )
+    .filter((value) => !/Job$/.test(text(value, 'kind')))
+    .map((value) => ({
+      kind: text(value, 'kind'),
+      name: text(value, 'metadata', 'name'),
+      namespace: text(value, 'metadata', 'namespace'),
+    }))
+}
+
+/** The namespaces that a manifest's workloads name, each once; none where there is no such file. */
+export async function manifestNamespaces(file: string): Promise<string[]> {
+  try {
+    readFileSync(file)
+  } catch {
+    return []
+  }
+  return [...new Set(workloads(file).map(({ namespace }) => namespace))].filter((namespace) => namespace !== '')
+}
+
+/** How far a Deployment, StatefulSet or DaemonSet is, from its JSON: what is still awaited, or undefined when it is up. */
+export function awaited(workload: unknown): string | undefined {
+  const status = at(workload, 'status')
+  const number = (key: string) => Number(text(status, key) || '0')
+  const what = `${text(workload, 'kind')} ${text(workload, 'metadata', 'name')}`
+  const failure = items(status, 'conditions').find(
+    (each) => text(each, 'type') === 'ReplicaFailure' && text(each, 'status') === 'True',
+  )
+  if (failure !== undefined) return `${what}: ${text(failure, 'message')}`
+  if (text(workload, 'metadata', 'generation') !== text(status, 'observedGeneration')) return `${what}: not yet noticed`
+  const [wanted, updated, ready] =
+    text(workload, 'kind') === 'DaemonSet'
+      ? [number('desiredNumberScheduled'), number('updatedNumberScheduled'), number('numberAvailable')]
+      : [Number(text(workload, 'spec', 'replicas') || '1'), number('updatedReplicas'), number('availableReplicas')]
+  const present = number('replicas')
+  if (updated < wanted) return `${what}: ${updated} of ${wanted} pods are new`
+  if (ready < wanted) return `${what}: ${ready} of ${wanted} pods are ready`
+  if (present > wanted) return `${what}: ${present - wanted} old pods are still there`
+  return undefined
+}
+
+/** Why a pod is not up, from its JSON; undefined where it is. */
+export function trouble(pod: unknown): string | undefined {
+  const name = text(pod, 'metadata', 'name')
+  if (at(pod, 'metadata', 'deletionTimestamp') !== undefined) return `${name} is terminating`
+  for (const key of ['initContainers', 'containers'])
+    for (const container of items(at(pod, 'spec'), key)) {
+      const statuses = ['containerStatuses', 'initContainerStatuses'].flatMap((each) => items(at(pod, 'status'), each))
+      const status = statuses.find((entry) => text(entry, 'name') === text(container, 'name'))
+      if (at(status, 'state', 'terminated') !== undefined && text(status, 'state', 'terminated', 'exitCode') === '0')
+        continue
+      const why = whyWaiting(pod, text(container, 'name'))
+      if (why !== undefined) return `${name}, container ${text(container, 'name')}: ${why}`
+    }
+  return undefined
+}

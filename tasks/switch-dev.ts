@@ -1,0 +1,34 @@
+// Brings up the dev pods, or the local sandbox, and waits until their agents answer.
+import { settings } from './lib/settings.ts'
+import { statusOf } from './lib/status.ts'
+import { say, task } from './lib/task.ts'
+import { target } from './lib/target.ts'
+
+const about = {
+  name: 'switch-dev',
+  summary: 'brings up the dev pods, or the local sandbox, and waits until their agents answer',
+  operands: '[-- ARG...]',
+  more: 'On local, ARG... are the arguments of the program. On a cluster the dev manifest is applied over the production one.',
+} as const
+
+await task(about, async ({ operands }) => {
+  const chosen = settings()
+  const there = await target(chosen)
+  say(there.where)
+  if (there.kind === 'local') {
+    const { startSandbox } = await import('./lib/local.ts')
+    const pid = await startSandbox(chosen, operands)
+    say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
+  } else {
+    const { apply, settled, warnIfOlder } = await import('./lib/rollout.ts')
+    warnIfOlder(chosen.manifestDev, chosen.manifest)
+    await apply(there.cluster, chosen.manifestDev)
+    await settled(there.cluster, chosen.manifestDev, chosen.selector)
+    const { pods } = await there.pods()
+    for (const pod of pods) {
+      const { values } = await statusOf(there, pod)
+      say(`${pod.name}: the agent answers (${values.get('result')}, agent ${values.get('agent')})`)
+    }
+  }
+  say('next: npm run build && npm run deploy-dev')
+})
