@@ -18,9 +18,11 @@ await task(about, async ({ flags }) => {
   const there = await target(chosen)
   say(there.where)
   const parcel = parcelOf(chosen.binary)
+  if (there.kind === 'kubernetes') there.cluster.guard()
   const { pods, leftOut } = await there.pods()
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
-  const encoding = chosen.encoding === 'gzip' ? 'gzip' : 'raw'
+  const near = there.kind === 'local' || there.cluster.local
+  const encoding = chosen.encoding === 'raw' || (chosen.encoding === 'auto' && near) ? 'raw' : 'gzip'
 
   const results = await Promise.all(
     pods.map(async (pod) => {

@@ -12,6 +12,8 @@ const about = {
 
 const columns = ['result', 'version', 'sha256', 'pid', 'run', 'started', 'restarts', 'by', 'reason'] as const
 
+const numbers = new Set(['pid', 'restarts', 'free'])
+
 await task(about, async ({ flags }) => {
   const there = await target(settings())
   say(there.where)
@@ -22,7 +24,11 @@ await task(about, async ({ flags }) => {
     pods.map(async (pod) => {
       try {
         const { values, log } = await statusOf(there, pod)
-        if (flags.json === true) print(JSON.stringify({ pod: pod.name, ...Object.fromEntries(values), log }))
+        const own = [...values]
+          .filter(([key]) => key !== 'pod') // a receipt does not name its pod
+          .map(([key, value]) => [key, numbers.has(key) ? Number(value) : value] as const)
+        if (flags.json !== true) for (const said of log) say(`${pod.name} | ${said}`)
+        if (flags.json === true) print(JSON.stringify({ pod: pod.name, ...Object.fromEntries(own), log }))
         return [pod.name, ...columns.map((key) => shown(key, values.get(key) ?? ''))]
       } catch (error) {
         if (!(error instanceof UserError)) throw error

@@ -1,4 +1,5 @@
 // Brings up the dev pods, or the local sandbox, and waits until their agents answer.
+import { basename } from 'node:path'
 import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
 import { say, task } from './lib/task.ts'
@@ -16,9 +17,10 @@ await task(about, async ({ operands }) => {
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'local') {
-    const { startSandbox } = await import('./lib/local.ts')
-    const pid = await startSandbox(chosen, operands)
+    const { sandboxWrapper, startSandbox } = await import('./lib/local.ts')
+    const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
     say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
+    say(`what the program prints is in .hotswap/local/${basename(chosen.binaryPath)}.log`)
   } else {
     const { apply, settled, warnIfOlder } = await import('./lib/rollout.ts')
     warnIfOlder(chosen.manifestDev, chosen.manifest)

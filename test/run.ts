@@ -45,6 +45,7 @@ await task(about, async ({ flags, operands }) => {
       passed += verdict.passed
       failed += verdict.failed
       print(`${verdict.why === '' ? 'ok  ' : 'FAIL'}  ${file}  ${verdict.passed} passed  ${took}`)
+      for (const line of verdict.output.split('\n')) if (line.startsWith('not run')) print(`      ${line}`)
       if (verdict.why !== '') print(`${verdict.output.trimEnd()}\n      ${file}: ${verdict.why}`)
     }
   }

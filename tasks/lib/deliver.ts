@@ -96,10 +96,10 @@ export async function deliver(
     if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
     const stdin = child.stdin
     stdin.on('error', () => undefined) // a reader that left has said why, or its end is seen below
-    let waiting = 'starting' // as it always does: nothing to tell
+    let waiting = 'for the new process to live' // as it always does: nothing to tell
     const blocks = receipts(child.stdout, (what) => {
       watch.alive()
-      if (what !== waiting) say(`${pod.name}: waiting ${what === 'stopping' ? 'for the old process to end' : what}`)
+      if (what !== waiting) say(`${pod.name}: waiting ${what}`)
       waiting = what
     })
     const next = async () => {
@@ -121,7 +121,10 @@ export async function deliver(
     refuseBeforehand(parcel, greeting)
 
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
-    if (parcel.debug && !wrapped) say(`${pod.name}: no debugger there: the agent runs without -r`)
+    if (parcel.debug && !wrapped)
+      say(
+        `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
+      )
     const body = await parcel.encoded(encoding)
     const answer = next()
     let sent = 0
@@ -146,6 +149,9 @@ export async function deliver(
     // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
     watch.done()
     child.kill()
+    // what the child has started may hold them open for long
+    child.stdout?.destroy()
+    child.stderr?.destroy()
   }
 }
 
@@ -244,7 +250,8 @@ function refuseBeforehand({ bytes, machine }: Parcel, { values }: Receipt): void
 /** A receipt that is no success, in words. The crash's last output goes to the user first. */
 function refused(pod: Pod, receipt: Receipt): UserError {
   const { values, log } = receipt
-  const reason = values.get('reason') ?? 'no reason given'
+  const ended = values.get('reason') ?? 'no reason given'
+  const reason = ended === 'exit status 0' ? `${ended}: only a program that stays can be swapped in` : ended
   const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : 'nothing runs there now'
   const text = () => {
     switch (values.get('result')) {

@@ -18,7 +18,6 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
     child.once('close', (code, signal) => resolve(firstLine(stderr) || (signal ?? `exit code ${code}`)))
     timer = setTimeout(() => {
       resolve(`no answer for ${limit / 1000} s`)
-      child.kill('SIGKILL')
       child.stdout?.destroy()
     }, limit)
   })
@@ -37,6 +36,9 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
   } finally {
     clearTimeout(timer)
     child.kill()
+    // what the child has started may hold them open for long
+    child.stdout?.destroy()
+    child.stderr?.destroy()
   }
 }
 

@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { program, sha256 } from './fixtures.ts'
-import { cases, seconds, throughout, until } from './harness.ts'
+import { cases, pause, seconds, throughout, until } from './harness.ts'
 import * as proc from './proc.ts'
 
 const crash = cases('crash')
@@ -69,6 +69,17 @@ crash('at once does not wait for SETTLE', async (box) => {
   const putting = box.put({ version: 'v2', dies: 0, code: 3 })
   await agent.logged('crashed')
   assert.ok(seconds(before) < 2.5, `the crash was seen after ${seconds(before)} s`)
+  assert.is((await putting).receipt.result, 'rolled-back')
+})
+
+crash('within SETTLE is seen also when signals wake the agent meanwhile', async (box) => {
+  const { agent } = await box.serving({}, { env: { SETTLE: '2' } })
+  const putting = box.put({ version: 'v2', dies: 1, code: 3 })
+  await agent.ready('v2')
+  for (const signal of ['SIGUSR1', 'SIGUSR1', 'SIGHUP', 'SIGUSR2'] as const) {
+    agent.kill(signal)
+    await pause(0.1)
+  }
   assert.is((await putting).receipt.result, 'rolled-back')
 })
 
@@ -164,9 +175,9 @@ crash('twice in a row does not lose the good binary', async (box) => {
 })
 
 crash('leaves no restart for a binary that was swapped out', async (box) => {
-  const { agent } = await box.serving({ dies: 1, code: 3 })
+  const { agent } = await box.serving({ dies: 5, code: 3 })
   await box.put({ version: 'v2' })
-  await throughout(2.5, () => !agent.messages().includes('crashed'), 'v1 ended by our TERM')
+  await throughout(6, () => !agent.messages().includes('crashed'), 'v1 ended by our TERM')
   assert.is([...agent.out.toString().matchAll(/^ready/gm)].length, 2)
 })
 

@@ -73,8 +73,15 @@ export function cases(name: string) {
   return add
 }
 
+const boxes = new Set<Box>()
+
+// An interrupted run takes its processes, mounts and folders along.
+process.on('exit', () => boxes.forEach((box) => (box.sweep(), box.remove())))
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
+
 async function inBox(shell: Shell, title: string, body: Body, limit: number): Promise<void> {
   const box = new Box(shell)
+  boxes.add(box)
   try {
     await within(limit, body(box), 'the whole case')
     await box.close()
@@ -84,6 +91,7 @@ async function inBox(shell: Shell, title: string, body: Body, limit: number): Pr
   } finally {
     box.sweep()
     box.remove()
+    boxes.delete(box)
   }
 }
 
@@ -201,6 +209,7 @@ class Upload extends Spawned {
     const middle = raw.indexOf('\n\n')
     const [first, second] = middle < 0 ? [raw, ''] : [raw.slice(0, middle), raw.slice(middle + 2)]
     if (second) assert.match(second, /\n\n$/, 'an empty line ends the receipt')
+    assert.not(raw.includes('HOTSWAP_TEST_DIR='), "nobody's environment is in an answer")
     return { code, greeting: receipt(first), receipt: receipt(second), raw, seconds: seconds(this.began) }
   }
 }

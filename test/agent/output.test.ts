@@ -10,9 +10,9 @@ const output = cases('output')
 const log = (box: Box) => fs.readFileSync(path.join(box.work, 'prog.log'), 'latin1')
 
 const runs = 60
-const abreast = 6
+const abreast = 3
 
-/** Six agents beside one another, ten first uploads each, all of which die with last words; none is rolled back. */
+/** Three agents beside one another, twenty first uploads each, all of which die with last words; none is rolled back. */
 output(
   `of a dying process is complete in ${runs} of ${runs} runs`,
   async (box) => {
@@ -22,7 +22,7 @@ output(
       const bin = path.join(box.app, `prog${number}`)
       const cwd = path.join(box.work, String(number))
       fs.mkdirSync(cwd)
-      const agent = box.agent({ bin, cwd, env: { SETTLE: '0.05' } })
+      const agent = box.agent({ bin, cwd, env: { SETTLE: '3' } })
       await until(async () => (await box.status({ bin })).code === 0, 10, 'the agent answers')
       for (let i = 0; i < runs / abreast; i++) {
         const { receipt } = await box.put({ version: `bad${i}`, lines: 200, dies: 0, code: 3 }, { bin })
@@ -42,7 +42,7 @@ output(
     await Promise.all(Array.from({ length: abreast }, (_, number) => lane(number)))
     assert.equal(answers, new Array(runs).fill(`crashed: ${words}`))
   },
-  { limit: 120 },
+  { limit: 200 },
 )
 
 output('goes to stdout at once and to NAME.log, stdout and stderr merged in order', async (box) => {
@@ -77,7 +77,7 @@ output(
     await until(() => log(box).includes('ready v2'), 2, 'the new program in the log')
     assert.ok(used() < 32_000_000)
   },
-  { limit: 120 },
+  { limit: 200 },
 )
 
 output('of a crash after a flood is the tail of that run', async (box) => {
