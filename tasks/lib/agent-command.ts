@@ -7,6 +7,10 @@ export interface AgentCommand {
   readonly agent: readonly string[]
   /** The program; undefined where neither command nor args name it. */
   readonly binary: string | undefined
+  /** The arguments of the program. */
+  readonly args: readonly string[]
+  /** The agent's -r; empty without a debugger. */
+  readonly wrapper: string
   /** The port of Delve; undefined without a debugger. */
   readonly debugPort: number | undefined
 }
@@ -35,9 +39,9 @@ export function agentCommand(words: readonly string[]): AgentCommand | undefined
     if (word.startsWith('-r')) wrapper = value
     rest = rest.slice(word.length > 2 ? 1 : 2)
   }
-  const [binary] = rest[0] === '--' ? rest.slice(1) : rest
+  const [binary, ...args] = rest[0] === '--' ? rest.slice(1) : rest
   const port = /\bdlv\b.*\s(?:--listen|-l)[= ]\S*:(\d+)(?:\s|$)/.exec(wrapper)?.[1]
-  return { agent, binary, debugPort: port === undefined ? undefined : Number(port) }
+  return { agent, binary, args, wrapper, debugPort: port === undefined ? undefined : Number(port) }
 }
 
 /**
@@ -62,7 +66,8 @@ export function isLauncher(word: string): boolean {
 
 /** What a launcher seems to start, as an absolute path; undefined where no word looks like one. */
 export function launched([launcher = '', ...words]: readonly string[]): string | undefined {
-  if (!/sh$/.test(launcher)) return words.find((word) => /^\/\S+$/.test(word) && !isLauncher(word))
+  if (!/(?:^|\/)(?:ba|da|a|z|k)?sh$/.test(launcher))
+    return words.find((word) => /^\/\S+$/.test(word) && !isLauncher(word))
   const script = words.find((word) => /\s/.test(word)) ?? ''
   const [, path] = /\bexec\s+(\/[\w./@+-]+)/.exec(script) ?? /(?:^|[;&|])\s*(\/[\w./@+-]+)/.exec(script) ?? []
   return path

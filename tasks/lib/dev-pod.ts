@@ -1,0 +1,293 @@
+// What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
+import { posix } from 'node:path'
+import { type AgentCommand, agentCommand, agentWords, delve, isLauncher, launched, naming } from './agent-command.ts'
+import { isSameImage } from './image.ts'
+import { podWarnings } from './pod-warnings.ts'
+import { type Change } from './yaml-edit.ts'
+import { type Path, type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
+
+export interface DevOptions {
+  /** The manifest's path, for messages and the first line. */
+  readonly file: string
+  /** The containers of this image change, whatever its tag, digest and registry port. */
+  readonly prodImage: string
+  readonly devImage: string
+  /** The dev image is loaded into the nodes: no registry has it. */
+  readonly loaded: boolean
+  readonly binaryPath: string
+  /** The first container of a pod gets it, the next one the next. */
+  readonly debugPort: number
+  readonly debugWait: boolean
+  /** Seconds, for the agent's environment. */
+  readonly settle: number
+  readonly limit: number
+}
+
+export interface Pod {
+  /** `Deployment karydia` */
+  readonly name: string
+  /** Of the pod template; of the object itself where it is a Pod. */
+  readonly path: Path
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+export interface Container {
+  /** `Deployment karydia, container karydia` */
+  readonly name: string
+  readonly path: Path
+  readonly fields: Readonly<Record<string, unknown>>
+  /** An init container that ends before the others start. */
+  readonly init: boolean
+}
+
+export interface Match {
+  /** `Deployment karydia, container karydia` */
+  readonly name: string
+  /** `agent`: runs the agent now; `image`: got the image alone; `none`: was as it should be. */
+  readonly change: 'agent' | 'image' | 'none'
+}
+
+export interface Plan {
+  readonly changes: readonly Change[]
+  readonly matched: readonly Match[]
+  readonly faults: readonly string[]
+  readonly notes: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+/** A container that runs the agent, once the changes are made. */
+export interface AgentContainer {
+  readonly container: Container
+  readonly agent: AgentCommand
+}
+
+interface CommandPlan {
+  readonly changes?: readonly Change[]
+  readonly fault?: string
+  readonly note?: string
+}
+
+// The dev image has it on PATH.
+const AGENT = ['hotswap-dev']
+// What the agent takes without a word from its environment.
+const SETTLE = 0.5
+const LIMIT = 10
+
+/** @returns the changes of a pod template, and what there is to say. */
+export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
+  const running = (container: Container): AgentCommand | undefined =>
+    container.init ? undefined : agentCommand([...words(container.fields.command), ...words(container.fields.args)])
+  const isProduction = ({ fields }: Container): boolean =>
+    typeof fields.image === 'string' && isSameImage(fields.image, options.prodImage)
+  // An init container of an earlier run has nothing but the image to be known by.
+  const isDone = (container: Container): boolean =>
+    container.init ? container.fields.image === options.devImage : running(container) !== undefined
+  const containers = containersOf(pod).filter((container) => isProduction(container) || isDone(container))
+  const taken = new Set(containers.map((container) => running(container)?.debugPort))
+  const changes: Change[] = []
+  const matched: Match[] = []
+  const agents: AgentContainer[] = []
+  const faults: string[] = []
+  const notes: string[] = []
+  const warnings: string[] = []
+  let port = options.debugPort
+
+  for (const container of containers) {
+    const { name, path, fields, init } = container
+    const before = changes.length
+    if (isProduction(container) && fields.image !== options.devImage) {
+      changes.push({ op: 'set', path: [...path, 'image'], value: options.devImage })
+    }
+    let agent = running(container)
+    const isNew = !init && !agent
+    if (isNew) {
+      while (taken.has(port)) port++
+      taken.add(port)
+      if (port > 65535) faults.push(`${positionOf(source, path)}: ${name}: no port is left above DEBUG_PORT`)
+      const wrapper = delve(port, options.debugWait)
+      agent = { agent: AGENT, binary: options.binaryPath, args: [], wrapper, debugPort: port }
+      const plan = planCommand(source, container, agentWords(AGENT, wrapper), options.binaryPath)
+      changes.push(...(plan.changes ?? []))
+      if (plan.fault) faults.push(plan.fault)
+      if (plan.note) notes.push(plan.note)
+    }
+    if (agent) {
+      agents.push({ container, agent })
+      const env = planEnv(source, container, options)
+      changes.push(...env.changes, ...probes(container))
+      warnings.push(...env.warnings)
+    }
+    const change = changes.length === before ? 'none' : agent ? 'agent' : 'image'
+    matched.push({ name, change })
+  }
+  const host = [...pod.path, 'spec', 'hostNetwork']
+  const debugged = agents.find(({ agent }) => agent.debugPort !== undefined)
+  if (debugged && valueAt(pod.fields, ['spec', 'hostNetwork']) === true)
+    faults.push(hostNetworkFault(source, host, debugged, options))
+  if (containers.length > 0 && agents.length === 0) {
+    warnings.push(
+      `${positionOf(source, pod.path)}: ${pod.name}: only init containers have the image: nothing in it runs the agent`,
+    )
+  }
+  changes.push(...annotations(pod, agents, options.binaryPath))
+  warnings.push(...podWarnings(source, pod, agents, options))
+  return { changes, matched, faults, notes, warnings }
+}
+
+/** The containers in the order of their debug ports. */
+function containersOf(pod: Pod): Container[] {
+  return ['containers', 'initContainers'].flatMap((list) => {
+    const items = valueAt(pod.fields, ['spec', list])
+    if (!Array.isArray(items)) return []
+    return items.flatMap((fields: unknown, index): Container[] => {
+      if (!isRecord(fields)) return []
+      const name = `${pod.name}, ${containerName(list, fields, index)}`
+      const init = list === 'initContainers' && fields.restartPolicy !== 'Always'
+      return [{ name, path: [...pod.path, 'spec', list, index], fields, init }]
+    })
+  })
+}
+
+/** `container karydia`, `init container setup`, `container 2` where it has no name. */
+export function containerName(list: string, { name }: Record<string, unknown>, index: number): string {
+  return `${list === 'initContainers' ? 'init container' : 'container'} ${typeof name === 'string' ? name : index + 1}`
+}
+
+function isEmpty(value: unknown): boolean {
+  return value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
+}
+
+function words(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : []
+}
+
+/** Puts the agent in front of the program, which then has its absolute path. */
+function planCommand(
+  source: Source,
+  { name, path, fields }: Container,
+  front: readonly string[],
+  binaryPath: string,
+): CommandPlan {
+  const folder = typeof fields.workingDir === 'string' ? fields.workingDir : undefined
+  const { command, args } = fields
+  if (isEmpty(command)) {
+    const [first = ''] = words(args)
+    const named = naming(first, binaryPath, folder)
+    const value = named ? front : [...front, binaryPath]
+    const add: Change = { op: 'add', path: [...path, 'command'], value, after: ['image', 'name'] }
+    if (named !== 'name') return { changes: [add] }
+    const note = `${positionOf(source, [...path, 'args', 0])}: ${name}: its args begin with ${first}, taken for the program ${binaryPath}`
+    return { changes: [add, { op: 'set', path: [...path, 'args', 0], value: binaryPath }], note }
+  }
+  const at = positionOf(source, [...path, 'command'])
+  if (!Array.isArray(command)) return { fault: `${at}: ${name}: its command is no list of words` }
+  const [first = ''] = words(command)
+  const named = isLauncher(first) ? undefined : naming(first, binaryPath, folder)
+  if (!named)
+    return {
+      fault: `${positionOf(source, [...path, 'command', 0])}: ${name} ${otherProgram(words(command), binaryPath, folder)}`,
+    }
+  const change: Change = { op: 'prepend', path: [...path, 'command'], values: front }
+  return { changes: [named === 'path' ? change : { ...change, first: binaryPath }] }
+}
+
+/** Why a command cannot be changed, and the line for .env. */
+function otherProgram(command: readonly string[], binaryPath: string, folder: string | undefined): string {
+  const [first = ''] = command
+  const overwritten = `the first deploy would overwrite ${first}`
+  if (isLauncher(first)) {
+    const program = launched(command) ?? (isLauncher(binaryPath) ? '/usr/local/bin/NAME' : binaryPath)
+    const remedy = 'let its command begin with the program (the agent passes signals on and reaps), and put into .env'
+    return `runs ${first}, which is there to start the program: ${overwritten} - ${remedy}: BINARY_PATH=${program}`
+  }
+  const why = `runs ${first}, not ${binaryPath}: ${overwritten}`
+  if (posix.isAbsolute(first)) return `${why} - put into .env: BINARY_PATH=${posix.normalize(first)}`
+  const likely = posix.resolve((first.includes('/') ? folder : undefined) ?? posix.dirname(binaryPath), first)
+  return `${why} - put its path in the image into .env, if this is it: BINARY_PATH=${likely}`
+}
+
+/** A program that waits at a breakpoint answers no liveness probe; readiness may fail, that restarts nothing. */
+function probes({ path, fields }: Container): Change[] {
+  return ['livenessProbe', 'startupProbe']
+    .filter((probe) => (fields[probe] ?? null) !== null)
+    .map((probe) => ({ op: 'remove', path: [...path, probe] }))
+}
+
+/** The agent's variables, where they are not what the agent takes by itself. */
+function planEnv(
+  source: Source,
+  { name, path, fields }: Container,
+  { settle, limit }: DevOptions,
+): Pick<Plan, 'changes' | 'warnings'> {
+  const env: unknown[] = Array.isArray(fields.env) ? fields.env : []
+  const isAgent = agentCommand(words(fields.command)) !== undefined
+  const missing: { name: string; value: string }[] = []
+  const warnings: string[] = []
+  for (const [key, value, usual] of [
+    ['SETTLE', settle, SETTLE],
+    ['LIMIT', limit, LIMIT],
+  ] as const) {
+    const index = env.findIndex((variable) => isRecord(variable) && variable.name === key)
+    if (index < 0 && value !== usual) missing.push({ name: key, value: String(value) })
+    const there = index < 0 ? undefined : valueAt(env, [index, 'value'])
+    // Written by hand for the agent, and no other value asked for.
+    if (index < 0 || String(there) === String(value) || (isAgent && value === usual)) continue
+    const own = typeof there === 'string' ? `${key}=${there}` : key
+    warnings.push(
+      `${positionOf(source, [...path, 'env', index])}: ${name} has a variable ${own} of its own, and the agent takes it for its ${key}`,
+    )
+  }
+  if (missing.length === 0) return { changes: [], warnings }
+  const change: Change = !isEmpty(env)
+    ? { op: 'prepend', path: [...path, 'env'], values: missing }
+    : { op: 'add', path: [...path, 'env'], value: missing, after: ['args', 'command', 'image', 'name'] }
+  return { changes: [change], warnings }
+}
+
+/** How tasks find the agent: the first container under the plain keys, each other one under `NAME.hotswap-dev/…` where it differs. */
+function annotations(pod: Pod, agents: readonly AgentContainer[], binaryPath: string): Change[] {
+  const wanted = wantedAnnotations(agents, binaryPath)
+  if (Object.keys(wanted).length === 0) return []
+  const path = [...pod.path, 'metadata']
+  const { metadata } = pod.fields
+  if (isEmpty(metadata)) return [{ op: 'add', path, value: { annotations: wanted } }]
+  const there = valueAt(metadata, ['annotations'])
+  if (isEmpty(there)) return [{ op: 'add', path: [...path, 'annotations'], value: wanted }]
+  return Object.entries(wanted)
+    .filter(([key, value]) => valueAt(there, [key]) !== value)
+    .map(([key, value]) => {
+      const op = isEmpty(valueAt(there, [key])) ? 'add' : 'set'
+      return { op, path: [...path, 'annotations', key], value }
+    })
+}
+
+function wantedAnnotations(agents: readonly AgentContainer[], binaryPath: string): Record<string, string> {
+  const [first, ...others] = agents.map(({ container, agent }) => ({
+    container: typeof container.fields.name === 'string' ? container.fields.name : '',
+    agent: JSON.stringify(agent.agent),
+    binary: agent.binary ?? binaryPath,
+    port: agent.debugPort === undefined ? undefined : String(agent.debugPort),
+  }))
+  if (!first) return {}
+  const wanted: Record<string, string> = { 'hotswap-dev/agent': first.agent, 'hotswap-dev/binary': first.binary }
+  if (first.container) wanted['hotswap-dev/container'] = first.container
+  if (first.port) wanted['hotswap-dev/debug-port'] = first.port
+  for (const { container, agent, binary, port } of others) {
+    if (!container) continue
+    if (agent !== first.agent) wanted[`${container}.hotswap-dev/agent`] = agent
+    if (binary !== first.binary) wanted[`${container}.hotswap-dev/binary`] = binary
+    if (port) wanted[`${container}.hotswap-dev/debug-port`] = port
+  }
+  return wanted
+}
+
+function hostNetworkFault(
+  source: Source,
+  path: Path,
+  { container, agent }: AgentContainer,
+  options: DevOptions,
+): string {
+  const why = `with hostNetwork the whole node could reach the debugger of ${container.name}, and run code in it`
+  const [binary, quoted] = [agent.binary ?? options.binaryPath, AGENT.join()]
+  return `${positionOf(source, path)}: ${why} - take hostNetwork out, or write its command without one: [${quoted}, --, ${binary}]`
+}

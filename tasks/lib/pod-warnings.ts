@@ -1,0 +1,99 @@
+// What a pod's own settings take from hot swapping, and what still works. Pure.
+import { posix } from 'node:path'
+import { type AgentContainer, type Container, type DevOptions, type Pod } from './dev-pod.ts'
+import { type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
+
+/** @returns one line per thing to know, each with file and line. */
+export function podWarnings(
+  source: Source,
+  pod: Pod,
+  agents: readonly AgentContainer[],
+  options: DevOptions,
+): string[] {
+  const once = valueAt(pod.fields, ['spec', 'restartPolicy'])
+  const path = [...pod.path, 'spec', 'restartPolicy']
+  const again = `restartPolicy ${String(once)}: the agent starts the program again whenever it ends`
+  return [
+    ...(agents.length > 0 && (once === 'Never' || once === 'OnFailure')
+      ? [`${positionOf(source, path)}: ${pod.name}: ${again}`]
+      : []),
+    ...agents.flatMap((agent) => [
+      ...readOnlyRoot(source, agent, options),
+      ...otherUser(source, pod, agent, options),
+      ...declaredPort(source, pod, agent),
+      ...pulled(source, agent, options),
+    ]),
+  ]
+}
+
+function readOnlyRoot(source: Source, { container, agent }: AgentContainer, { binaryPath }: DevOptions): string[] {
+  const { path, fields, name } = container
+  const binary = agent.binary ?? binaryPath
+  const folder = posix.dirname(binary)
+  if (valueAt(fields, ['securityContext', 'readOnlyRootFilesystem']) !== true || isMounted(fields, folder)) return []
+  const at = positionOf(source, [...path, 'securityContext', 'readOnlyRootFilesystem'])
+  const why = `${name}: readOnlyRootFilesystem: the program runs, but no binary can be put beside ${binary}`
+  return [`${at}: ${why} - mount an emptyDir over ${folder}; the agent then waits there for the first deploy-dev`]
+}
+
+function isMounted(fields: Container['fields'], folder: string): boolean {
+  const mounts: unknown[] = Array.isArray(fields.volumeMounts) ? fields.volumeMounts : []
+  return mounts.some((mount) => {
+    if (!isRecord(mount) || typeof mount.mountPath !== 'string' || mount.readOnly === true) return false
+    return `${folder}/`.startsWith(posix.join(mount.mountPath, '/'))
+  })
+}
+
+function otherUser(
+  source: Source,
+  pod: Pod,
+  { container, agent }: AgentContainer,
+  { binaryPath }: DevOptions,
+): string[] {
+  const { path, fields, name } = container
+  const setting = (key: string): { value: unknown; at: string } => {
+    const own = valueAt(fields, ['securityContext', key])
+    const holder = own === undefined ? [...pod.path, 'spec'] : path
+    const value = own === undefined ? valueAt(pod.fields, ['spec', 'securityContext', key]) : own
+    return { value, at: positionOf(source, [...holder, 'securityContext', key]) }
+  }
+  const [user, nonRoot] = [setting('runAsUser'), setting('runAsNonRoot')]
+  const folder = posix.dirname(agent.binary ?? binaryPath)
+  const swaps = `swaps work where every user may write ${folder}, as in an image of container-dev`
+  const remedy = `an image of one's own needs RUN chmod 0777 ${folder}`
+  if (typeof user.value === 'number' && user.value !== 0) {
+    return [`${user.at}: ${name}: runs as user ${user.value}: ${swaps} - ${remedy}`]
+  }
+  if (nonRoot.value !== true) return []
+  const why = 'runAsNonRoot without runAsUser: the pod does not start where the dev image runs as root'
+  return [`${nonRoot.at}: ${name}: ${why} - add a runAsUser; ${swaps}, ${remedy}`]
+}
+
+/** The containers of a pod share its ports. */
+function declaredPort(source: Source, pod: Pod, { container, agent }: AgentContainer): string[] {
+  const warnings: string[] = []
+  for (const list of ['containers', 'initContainers']) {
+    const items: unknown = valueAt(pod.fields, ['spec', list])
+    for (const [index, item] of (Array.isArray(items) ? items : []).entries()) {
+      const ports: unknown = valueAt(item, ['ports'])
+      if (!Array.isArray(ports)) continue
+      const at = ports.findIndex((port) => isRecord(port) && port.containerPort === agent.debugPort)
+      const where = positionOf(source, [...pod.path, 'spec', list, index, 'ports', at])
+      const why = `port ${agent.debugPort} of the pod is the debugger's of ${container.name} too`
+      if (at >= 0) warnings.push(`${where}: ${why} - put another DEBUG_PORT into .env`)
+    }
+  }
+  return warnings
+}
+
+// https://kubernetes.io/docs/concepts/containers/images/#imagepullpolicy-defaulting
+function pulled(source: Source, { container }: AgentContainer, { devImage, loaded }: DevOptions): string[] {
+  const { path, fields, name } = container
+  const policy = fields.imagePullPolicy
+  const isLatest = !devImage.includes('@') && /(?:^|\/)[^/:]+(?::latest)?$/.test(devImage)
+  if (!loaded || !(policy === 'Always' || (policy === undefined && isLatest))) return []
+  const why = `the node pulls ${devImage} at each start, but IMAGE_TO only loads it into the node`
+  return [
+    `${positionOf(source, [...path, policy ? 'imagePullPolicy' : 'image'])}: ${name}: ${why} - write imagePullPolicy: IfNotPresent`,
+  ]
+}

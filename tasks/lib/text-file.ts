@@ -1,0 +1,38 @@
+// Text files, read and written whole or not at all.
+import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import { UserError } from './task.ts'
+
+/**
+ * @returns the text byte for byte, its byte order mark too.
+ * @throws UserError where there is no such file, or its bytes are no UTF-8.
+ */
+export function readText(path: string, setting: string): string {
+  const bytes = readBytes(path, setting)
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
+  } catch {
+    throw new UserError(`${path}: not a UTF-8 text - save it as one`)
+  }
+}
+
+function readBytes(path: string, setting: string): Buffer {
+  try {
+    return readFileSync(path)
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error && error.code === 'ENOENT' ? 'no such file' : String(error)
+    throw new UserError(`${path}: ${why} - put its path into .env: ${setting}=PATH`)
+  }
+}
+
+/** Writes a file in the place of the old one, in one step; makes its folder. */
+export function replaceText(path: string, text: string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  const part = `${path}.${process.pid}.part`
+  try {
+    writeFileSync(part, text)
+    renameSync(part, path)
+  } finally {
+    rmSync(part, { force: true })
+  }
+}
