@@ -1,0 +1,58 @@
+// Builds the dev image: the base with the binary, the agent and Delve; brings it where the cluster finds it.
+import { copyFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { delve as delveCommand } from './lib/agent-command.ts'
+import { remember } from './lib/cache.ts'
+import { buildArgs, containerTool, imageTo, userOf } from './lib/container.ts'
+import { delve } from './lib/delve.ts'
+import { parcelOf } from './lib/deliver.ts'
+import { settings } from './lib/settings.ts'
+import { onEnd, print, root, say, task, UserError } from './lib/task.ts'
+import { need, run } from './lib/tools.ts'
+
+const about = {
+  name: 'container-dev',
+  summary:
+    'builds the dev image: BASE_IMAGE with the binary, the agent and Delve, and brings it where the cluster finds it',
+  more: 'Prints the image. Settings: BASE_IMAGE, DEV_IMAGE, BINARY, BINARY_PATH, CONTAINER_TOOL, IMAGE_TO, DLV_VERSION in .env.',
+} as const
+
+await task(about, async () => {
+  const chosen = settings()
+  if (chosen.devImage === '')
+    throw new UserError('DEV_IMAGE is empty: there is no image to build - put one into .env: DEV_IMAGE=hello-dev', 2)
+  const tool = containerTool(chosen)
+  const bring = imageTo(chosen, tool)
+  if (bring !== undefined) need(bring[0], `to bring the image into the cluster (IMAGE_TO=${chosen.imageTo})`)
+  const parcel = parcelOf(chosen.binary)
+  say(`${tool} · ${chosen.devImage} from ${chosen.baseImage} · ${parcel.machine}`)
+
+  const context = mkdtempSync(join(tmpdir(), 'hotswap-image-'))
+  onEnd(() => rmSync(context, { recursive: true, force: true }))
+  copyFileSync(join(root, 'agent', 'Dockerfile'), join(context, 'Dockerfile'))
+  copyFileSync(join(root, 'agent', 'hotswap-dev'), join(context, 'hotswap-dev'))
+  copyFileSync(chosen.binary, join(context, 'binary'))
+  copyFileSync(await delve(chosen, parcel.machine), join(context, 'dlv'))
+
+  const user = await userOf(tool, chosen.baseImage)
+  const variables = {
+    BASE_IMAGE: chosen.baseImage,
+    BINARY_PATH: chosen.binaryPath,
+    RUN_AS: user === '' ? 'root' : user,
+    DEBUG_OPTIONS: delveCommand(chosen.debugPort, chosen.debugWait),
+  }
+  const { exitCode } = await run(tool, buildArgs(tool, chosen.devImage, variables, context), {
+    cwd: '.',
+    output: 'show',
+  })
+  if (exitCode !== 0) throw new UserError(`${tool} could not build ${chosen.devImage}: its own words are above`)
+  if (bring !== undefined) {
+    const [command, ...args] = bring
+    say([command, ...args].join(' '))
+    if ((await run(command, args, { cwd: '.', output: 'show' })).exitCode !== 0)
+      throw new UserError(`${chosen.devImage} is built, but ${command} did not bring it into the cluster`)
+  }
+  remember(chosen.binary, parcel.sha256) // what a fresh pod runs: the first delivery can build on it
+  print(chosen.devImage)
+})

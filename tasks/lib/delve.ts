@@ -1,0 +1,72 @@
+// Delve: built here by the toolchain that builds the program, so that it knows the program's Go version.
+import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { hostArch } from './elf.ts'
+import { environment, type Settings } from './settings.ts'
+import { root, say, UserError } from './task.ts'
+import { need, run } from './tools.ts'
+
+const tools = join(root, '.hotswap', 'tools')
+
+/** The folder that the local sandbox has in front of its PATH. */
+export const toolFolder = join(tools, 'bin')
+
+/** The dlv of the local sandbox, once build-debug has put it there. */
+export const localDelve = join(toolFolder, 'dlv')
+
+/** Puts a dlv for this machine where the local sandbox finds it. Throws UserError where it cannot be built. */
+export async function provideLocalDelve(settings: Pick<Settings, 'dlvVersion' | 'goDir'>): Promise<void> {
+  const built = await delve(settings, hostArch())
+  mkdirSync(toolFolder, { recursive: true })
+  const link = `${localDelve}.${process.pid}`
+  rmSync(link, { force: true })
+  symlinkSync(join('..', basename(built)), link)
+  renameSync(link, localDelve)
+}
+
+/**
+ * The path of a dlv for Linux and the architecture, built on first use and kept by version, toolchain and architecture.
+ * Throws UserError where it cannot be built.
+ */
+export async function delve(
+  { dlvVersion, goDir }: Pick<Settings, 'dlvVersion' | 'goDir'>,
+  arch: string,
+): Promise<string> {
+  need('go', 'to build Delve')
+  const { stdout } = await run('go', ['env', 'GOVERSION', 'GOMODCACHE'], { cwd: goDir, output: 'read' })
+  const [goVersion = '', moduleCache = ''] = stdout.trim().split('\n')
+  const kept = join(tools, `dlv-${dlvVersion}-${goVersion.replace(/[^\w.-]/g, '-')}-${arch}`)
+  if (existsSync(kept)) return kept
+
+  say(`building Delve ${dlvVersion} with ${goVersion} for ${arch}, once`)
+  // GOBIN refuses a cross build, and flags like -mod=vendor are the program's alone; the result lands under a GOPATH of
+  // our own, in a folder named for the machine where that is not this one
+  const gopath = join(tools, 'gopath')
+  const { exitCode } = await run('go', ['install', `github.com/go-delve/delve/cmd/dlv@${dlvVersion}`], {
+    cwd: root,
+    env: {
+      ...environment(),
+      GOPATH: gopath,
+      GOMODCACHE: moduleCache,
+      GOBIN: '',
+      GOFLAGS: '',
+      GOWORK: 'off',
+      GOOS: 'linux',
+      GOARCH: arch,
+      CGO_ENABLED: '0',
+      ...(/^go[\d.]+$/.test(goVersion) ? { GOTOOLCHAIN: goVersion } : {}),
+    },
+    output: 'show',
+  })
+  const built = [join(gopath, 'bin', `linux_${arch}`, 'dlv'), join(gopath, 'bin', 'dlv')].find((file) =>
+    existsSync(file),
+  )
+  if (exitCode !== 0 || built === undefined)
+    throw new UserError(
+      `Delve ${dlvVersion} could not be built with ${goVersion} - set DLV_VERSION in .env to a version that fits`,
+    )
+  mkdirSync(tools, { recursive: true })
+  copyFileSync(built, `${kept}.${process.pid}`)
+  renameSync(`${kept}.${process.pid}`, kept)
+  return kept
+}
