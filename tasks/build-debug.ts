@@ -1,5 +1,6 @@
 // Builds the Go service for the pods with debug information and without optimization, for Delve.
 import { recordBuild } from './lib/builds.ts'
+import { provideLocalDelve } from './lib/delve.ts'
 import { buildLine, goBuild } from './lib/go.ts'
 import { settings } from './lib/settings.ts'
 import { print, task } from './lib/task.ts'
@@ -12,7 +13,10 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const build = await goBuild(settings(), { debug: true })
+  const chosen = settings()
+  const build = await goBuild(chosen, { debug: true })
   recordBuild(build)
+  // in a pod, the image brings its Delve; locally, the sandbox gets one
+  if (chosen.target === 'local') await provideLocalDelve(chosen)
   print(flags.json === true ? JSON.stringify(build) : buildLine(build))
 })

@@ -7,6 +7,7 @@ import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { buildOf, recordMachine } from './builds.ts'
+import { meaning } from './complaint.ts'
 import { archOfUname, elf } from './elf.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
@@ -214,12 +215,12 @@ function watched(child: ChildProcess) {
 }
 
 function noAgent(pod: Pod, said: Receipt | undefined, { how, stderr }: Ended): UserError {
-  const why = said?.values.get('reason') ?? stderr.split('\n').find((line) => line !== '') ?? how
+  const why = said?.values.get('reason') ?? (meaning(stderr) || how)
   return new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
 }
 
 function cut(pod: Pod, { how, stderr }: Ended): UserError {
-  const why = stderr.split('\n').find((line) => line !== '') ?? how
+  const why = meaning(stderr) || how
   return new UserError(`${pod.name}: the connection ended without a receipt (${why}) - run npm run deploy-dev again`)
 }
 

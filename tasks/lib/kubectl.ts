@@ -1,9 +1,10 @@
 // The kubernetes target: kubectl's words, what its answers mean, and which of a pod's containers runs the agent.
 import { isIP } from 'node:net'
 import { agentCommand } from './agent-command.ts'
+import { meaning, shortened } from './complaint.ts'
 import { at, items, strings, text } from './json.ts'
 import { environment, type Settings } from './settings.ts'
-import { clean, start, UserError } from './task.ts'
+import { start, UserError } from './task.ts'
 import type { Forward, LeftOut, Pod, Target } from './target.ts'
 import { need } from './tools.ts'
 
@@ -203,7 +204,7 @@ export function whyWaiting(pod: unknown, container: string): string | undefined 
   const ended =
     last === undefined ? '' : `, it ended with exit code ${text(last, 'exitCode')} ${text(last, 'reason')}`.trimEnd()
   if (waiting !== undefined)
-    return `waiting (${[text(waiting, 'reason'), text(waiting, 'message')].filter((part) => part !== '').join(': ')}${ended})`
+    return `waiting (${[text(waiting, 'reason'), shortened(text(waiting, 'message'))].filter((part) => part !== '').join(': ')}${ended})`
   const condition = items(at(pod, 'status'), 'conditions').find(
     (entry) => text(entry, 'type') === 'PodScheduled' && text(entry, 'status') === 'False',
   )
@@ -255,9 +256,13 @@ function words(json: string): string[] | undefined {
   }
 }
 
+// kubectl as the child of a shell that ends it when its own stdin does: also where this task is killed
+const tied =
+  'exec 3<&0; kubectl "$@" </dev/null 3<&- & child=$!; trap "kill $child" TERM; { read -r _ <&3; kill $child; } >/dev/null 2>&1 & exec 3<&-; wait $child'
+
 /** Starts kubectl port-forward and waits for its port. */
 async function forward(args: readonly string[]): Promise<Forward> {
-  const child = start('kubectl', args, { stdio: ['ignore', 'pipe', 'pipe'], env: environment() })
+  const child = start('sh', ['-c', tied, 'kubectl', ...args], { stdio: ['pipe', 'pipe', 'pipe'], env: environment() })
   let said = ''
   child.stderr?.setEncoding('utf8').on('data', (part: string) => (said = (said + part).slice(-4096)))
   const ended = new Promise<string>((resolve) => {
@@ -296,26 +301,4 @@ async function kubectl(args: readonly string[], input?: string): Promise<string>
   })
   if (code !== 0) throw new UserError(meaning(stderr) || `kubectl ${args.join(' ')} ended with ${code}`)
   return stdout
-}
-
-/** What kubectl complained of, in one line, with the next step where it is a known one. */
-export function meaning(stderr: string): string {
-  const lines = clean(stderr)
-    .split('\n')
-    .map((line) => line.trim())
-    // client-go's own log lines come before the sentence that counts
-    .filter((line) => line !== '' && !/^[EIWF]\d{4} /.test(line))
-  const line = (lines.find((each) => /error|forbidden|unable|refused|invalid/i.test(each)) ?? lines[0] ?? '').replace(
-    /^error: /i,
-    '',
-  )
-  if (/context .* does not exist|no context exists|current-context is not set/i.test(line))
-    return `${line} - see kubectl config get-contexts, and set KUBE_CONTEXT in .env`
-  if (/unauthorized|must be logged in|provide credentials|token.*expired|expired/i.test(line))
-    return `the cluster does not accept the credentials (${line}) - log in again, then kubectl auth whoami`
-  if (/forbidden/i.test(line))
-    return `${line} - ask the cluster's administrator for that permission (README: permissions)`
-  if (/refused|no such host|i\/o timeout|unable to connect|no route|TLS handshake|deadline exceeded/i.test(line))
-    return `the cluster cannot be reached (${line}) - is it up? kubectl cluster-info`
-  return line
 }

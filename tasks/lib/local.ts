@@ -1,9 +1,12 @@
 // The local target: the same agent, as a process of this machine in a sandbox folder.
 import { spawn } from 'node:child_process'
-import { mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
+import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { dirname, join, relative } from 'node:path'
+import { type AgentCommand, agentCommand, delve } from './agent-command.ts'
+import { localDelve, toolFolder } from './delve.ts'
 import { environment, type Settings } from './settings.ts'
-import { clean, root, start, UserError } from './task.ts'
+import { clean, root, say, start, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
 import { need } from './tools.ts'
 
@@ -20,23 +23,24 @@ const nextStep = 'start one with npm run switch-dev, or see the whole thing once
 export function localTarget(sandbox: Sandbox): Target {
   needLinux()
   const folder = folderOf(sandbox)
-  const pod: Pod = {
+  const binary = binaryOf(sandbox)
+  const pod = (): Pod => ({
     name: 'local',
     agent: ['sh', agent],
-    binary: binaryOf(sandbox),
-    debugPort: sandbox.debugPort,
-  }
+    binary,
+    debugPort: commandOf(runningAgent(folder))?.debugPort ?? sandbox.debugPort,
+  })
   return {
     kind: 'local',
     where: `local · ${relative(root, folder).startsWith('..') ? folder : relative(root, folder)}`,
     pods: async () => {
       if (runningAgent(folder) === undefined) throw new UserError(`nothing runs on local - ${nextStep}`)
-      return { pods: [pod], leftOut: [] }
+      return { pods: [pod()], leftOut: [] }
     },
-    exec: (_, [command = 'true', ...args]) => start(command, args, { stdio: 'pipe', env: environment() }),
+    exec: (_, [command = 'true', ...args]) => start(command, args, { stdio: 'pipe', env: sandboxEnvironment() }),
     forward: async (_, port) => ({ port, ended: new Promise(() => undefined), close: () => undefined }),
     logs: () => {
-      const name = `${pod.binary.slice(pod.binary.lastIndexOf('/') + 1)}.log`
+      const name = `${binary.slice(binary.lastIndexOf('/') + 1)}.log`
       return start('tail', ['-q', '-n', '200', '-F', join(folder, name), join(folder, 'hotswap-dev.log')], {
         stdio: ['ignore', 'pipe', 'ignore'],
       })
@@ -45,8 +49,25 @@ export function localTarget(sandbox: Sandbox): Target {
 }
 
 /**
+ * The wrapper of a sandbox: Delve where build-debug has put one there, else none. Delve takes DEBUG_PORT, or the next free
+ * port above it where debug-dev is to have that one: both are on this machine.
+ */
+export async function sandboxWrapper({
+  debugPort,
+  debugLocalPort,
+  debugWait,
+}: Pick<Settings, 'debugPort' | 'debugLocalPort' | 'debugWait'>): Promise<string> {
+  if (!existsSync(localDelve)) return ''
+  if (debugPort !== debugLocalPort) return delve(debugPort, debugWait)
+  for (let port = debugPort + 1; port < debugPort + 100; port += 1)
+    if (await isFree(port)) return delve(port, debugWait)
+  throw new UserError(`no port above ${debugPort} is free for Delve - set DEBUG_PORT and DEBUG_LOCAL_PORT in .env`)
+}
+
+/**
  * Starts the agent in the sandbox and leaves it running after the task. The program's arguments follow, the wrapper is
- * the agent's -r. Returns the agent's pid, or undefined where it ran already. Throws UserError where it does not come up.
+ * the agent's -r; one that runs without a wrapper is ended first where there is one now, and its arguments are kept. Returns
+ * the agent's pid, or undefined where it ran already. Throws UserError where it does not come up.
  */
 export async function startSandbox(
   sandbox: Sandbox,
@@ -57,7 +78,18 @@ export async function startSandbox(
   need('sh', 'to run the agent')
   const folder = folderOf(sandbox)
   const binary = binaryOf(sandbox)
-  if (runningAgent(folder) !== undefined) return undefined
+  const present = commandOf(runningAgent(folder))
+  if (present !== undefined) {
+    const why = [
+      ...(present.binary === binary ? [] : ['for another BINARY_PATH']),
+      ...(wrapper === '' || present.wrapper !== '' ? [] : ['without a debugger']),
+      ...(args.length === 0 || args.join('\0') === present.args.join('\0') ? [] : ['with other arguments']),
+    ]
+    if (why.length === 0) return undefined
+    say(`the agent runs ${why.join(' and ')}: it is started again`)
+    await stopSandbox(sandbox)
+    return startSandbox(sandbox, args.length > 0 ? args : present.args, { wrapper, variables })
+  }
   mkdirSync(dirname(binary), { recursive: true })
   const errors = join(folder, 'agent.err')
   const stderr = openSync(errors, 'w')
@@ -69,7 +101,7 @@ export async function startSandbox(
       cwd: folder,
       detached: true,
       stdio: ['ignore', 'ignore', stderr],
-      env: { ...environment(), SETTLE: String(sandbox.settle), LIMIT: String(sandbox.limit), ...variables },
+      env: { ...sandboxEnvironment(), SETTLE: String(sandbox.settle), LIMIT: String(sandbox.limit), ...variables },
     },
   )
   closeSync(stderr)
@@ -117,6 +149,31 @@ function binaryOf(sandbox: Sandbox): string {
 
 function pidFile(folder: string): string {
   return join(folder, 'agent.pid')
+}
+
+/** The environment of what runs in the sandbox: Delve is on its PATH by name, since -r is split at spaces. */
+function sandboxEnvironment(): Record<string, string> {
+  const own = environment()
+  return { ...own, PATH: `${toolFolder}:${own.PATH ?? ''}` }
+}
+
+/** The command that runs an agent of this machine. */
+function commandOf(pid: number | undefined): AgentCommand | undefined {
+  try {
+    return pid === undefined
+      ? undefined
+      : agentCommand(readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1))
+  } catch {
+    return undefined
+  }
+}
+
+function isFree(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.once('error', () => resolve(false))
+    server.listen(port, '127.0.0.1', () => server.close(() => resolve(true)))
+  })
 }
 
 /** The pid of the agent that was started there; undefined where it is gone, or the number is another process's now. */

@@ -46,7 +46,7 @@ export async function settled(cluster: Cluster, manifest: string, selector: stri
   const mine = workloads(manifest)
   const names = mine.filter(({ kind }) => kind !== 'Pod').map(({ kind, name }) => `${kind.toLowerCase()}/${name}`)
   if (names.length === 0) return
-  let said = ''
+  const said = new Set<string>() // a pull that fails says two things in turn
   let going = true
   onEnd(() => void (going = false))
   for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
@@ -57,8 +57,8 @@ export async function settled(cluster: Cluster, manifest: string, selector: stri
     const pods = items(JSON.parse(await cluster.read(['get', 'pods', '-l', selector, '-o', 'json'])))
     const why = pods.map(trouble).filter((what) => what !== undefined)
     const now = [...open, ...why].join('; ')
-    if (now !== said) say(`waiting: ${now}`)
-    said = now
+    if (!said.has(now)) say(`waiting: ${now}`)
+    said.add(now)
     if (Date.now() > end || hopeless(now))
       throw new UserError(`the pods did not come up: ${now} - correct that, then run the command again`)
   }

@@ -1,6 +1,7 @@
 // What runs in a pod now, as its agent says it.
+import { meaning } from './complaint.ts'
 import { receipts, type Receipt } from './receipt.ts'
-import { clean, UserError } from './task.ts'
+import { UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
 
 const limit = 20_000 // ms
@@ -15,7 +16,7 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
   // why there is no answer; not before stderr has ended too, or time is up
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
-    child.once('close', (code, signal) => resolve(firstLine(stderr) || (signal ?? `exit code ${code}`)))
+    child.once('close', (code, signal) => resolve(meaning(stderr) || (signal ?? `exit code ${code}`)))
     timer = setTimeout(() => {
       resolve(`no answer for ${limit / 1000} s`)
       child.stdout?.destroy()
@@ -40,10 +41,6 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
     child.stdout?.destroy()
     child.stderr?.destroy()
   }
-}
-
-function firstLine(text: string): string {
-  return clean(text).trim().split('\n')[0] ?? ''
 }
 
 /** Rows of equal columns, as wide as their widest cell. */

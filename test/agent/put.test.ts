@@ -373,7 +373,7 @@ put('answers with exit code 5 where no agent runs, and so does status', async (b
     assert.match(answer.raw, /^reason=.+$/m)
   }
   const { agent } = await box.serving()
-  agent.kill('SIGTERM')
+  await agent.signal('SIGTERM')
   await agent.end()
   assert.is((await box.status()).code, 5, 'an agent that has left does not count')
   const again = await box.put({ version: 'v2' })

@@ -1,0 +1,57 @@
+// The permissions that the README asks for are enough: a user with that Role alone goes through the daily tasks.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { root } from '../../tasks/lib/task.ts'
+import { devPods, project, type Project } from './project.ts'
+
+const permissions = suite<{ it: Project; kubeconfig: string }>('permissions')
+permissions.before(async (context) => {
+  const it = await project('role')
+  context.it = it
+  await devPods(it)
+  const [, role = ''] =
+    /```yaml\n(apiVersion: rbac[\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
+  assert.match(role, /kind: Role/)
+  await it.kubectl(['apply', '-f', '-'], role)
+  await it.kubectl(['create', 'serviceaccount', 'developer'])
+  await it.kubectl([
+    'create',
+    'rolebinding',
+    'developer',
+    '--role=hotswap-dev',
+    `--serviceaccount=${it.namespace}:developer`,
+  ])
+  const config = JSON.parse(await it.kubectl(['config', 'view', '--raw', '-o', 'json', '--minify', '--flatten']))
+  config.users[0].user = { token: (await it.kubectl(['create', 'token', 'developer'])).trim() }
+  context.kubeconfig = it.checkout.file('developer.json', JSON.stringify(config))
+})
+permissions.after(async ({ it }) => it.remove())
+
+permissions(
+  'the Role of the README is enough for switch-prod, switch-dev, deploy-dev, status-dev and their way back',
+  async ({ it, kubeconfig }) => {
+    it.edit('allowed, version ')
+    await it.run('build')
+    for (const name of ['switch-prod', 'switch-dev', 'deploy-dev', 'status-dev']) {
+      const { code, stdout, stderr } = await it.checkout.run(name, [], {
+        env: { KUBECONFIG: kubeconfig },
+        limit: 120_000,
+      })
+      assert.is(code, 0, `${name}: ${stdout}${stderr}`)
+    }
+    assert.match(await it.answer((await it.pods())[0] ?? ''), /^allowed, version /)
+  },
+)
+
+permissions('without pods/exec the error says what is missing', async ({ it, kubeconfig }) => {
+  const role = JSON.parse(await it.kubectl(['get', 'role', 'hotswap-dev', '-o', 'json']))
+  role.rules = role.rules.filter(({ resources }: { resources: string[] }) => !resources.includes('pods/exec'))
+  await it.kubectl(['apply', '-f', '-'], JSON.stringify(role))
+  const { code, stderr } = await it.checkout.run('deploy-dev', [], { env: { KUBECONFIG: kubeconfig }, limit: 120_000 })
+  assert.is(code, 1)
+  assert.match(stderr, /error: .*forbidden.* - ask the cluster's administrator for that permission/)
+})
+
+permissions.run()
