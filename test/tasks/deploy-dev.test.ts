@@ -1,0 +1,232 @@
+import { randomBytes } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { hostname, userInfo } from 'node:os'
+import { join } from 'node:path'
+import * as assert from 'uvu/assert'
+import { size } from '../../tasks/lib/words.ts'
+import { program, sha256 } from '../agent/fixtures.ts'
+import * as proc from '../agent/proc.ts'
+import { cases, delivered, failed, freePort, short, where } from '../lib/loop.ts'
+
+const deploy = cases('deploy-dev')
+
+const v1 = program({ version: 'v1' })
+const v2 = program({ version: 'v2' })
+
+const sleeper = `package main
+
+import "time"
+
+var version, by = "unset", "unset"
+
+func main() {
+	println("ready", version, by)
+	time.Sleep(time.Hour)
+}
+`
+
+deploy(
+  'the whole loop: build, deploy, edit, build, deploy; the new code answers, and the receipt names its file',
+  async (loop) => {
+    const address = (loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`)
+    const git = (...args: string[]) =>
+      loop.spawn(['git', '-c', 'user.name=t', '-c', 'user.email=t@localhost', ...args]).said
+    for (const args of ['init -q', 'add examples go.mod', 'commit -q -m v1', 'tag v1'])
+      assert.is((await git(...args.split(' '))).code, 0)
+    assert.is((await loop.task('build')).code, 0)
+    await loop.up()
+
+    const first = readFileSync(join(loop.dir, 'bin/hello'))
+    assert.equal(await loop.task('deploy-dev'), delivered(first, 'v1 '))
+    assert.is(await (await fetch(`http://${address}/`)).text(), 'hello, version v1\n')
+    loop.runs(loop.pid(), first)
+
+    const source = loop.copy.read('examples/hello/main.go')
+    loop.copy.file('examples/hello/main.go', source.replace('"hello, version "', '"good morning, version "'))
+    assert.is((await loop.task('build')).code, 0)
+    const second = readFileSync(join(loop.dir, 'bin/hello'))
+    assert.is.not(sha256(second), sha256(first))
+    const before = loop.pid()
+    assert.equal(await loop.task('deploy-dev'), delivered(second, 'v1-dirty '))
+    assert.is(await (await fetch(`http://${address}/`)).text(), 'good morning, version v1-dirty\n')
+    assert.not(proc.alive(before))
+    loop.runs(loop.pid(), second)
+    const { result, sha256: hash, version, by, run, proof } = loop.receipt()
+    assert.equal(
+      { result, hash, version, by, run, proof },
+      {
+        result: 'running',
+        hash: sha256(second),
+        version: 'v1-dirty',
+        by: `${userInfo().username}@${hostname()}`.replace(/[^A-Za-z0-9._+@-]/g, '-'),
+        run: 'plain',
+        proof: 'exe',
+      },
+    )
+    await loop.clean()
+  },
+)
+
+deploy('the first binary goes to an agent that waits for one', async (loop) => {
+  loop.built(v1)
+  await loop.up()
+  assert.is(loop.receipt().reason, 'there is no binary: waiting for one')
+  assert.equal(await loop.task('deploy-dev'), delivered(v1))
+  loop.runs(loop.pid(), v1)
+})
+
+deploy('what runs already is not sent again, and nothing is restarted', async (loop) => {
+  loop.built(v1)
+  const pid = await loop.serving(v1)
+  const stdout = `local: already running  pid N  ${short(v1)}  N.N s\n`
+  assert.equal(await loop.task('deploy-dev'), { code: 0, stdout, stderr: where })
+  assert.is(loop.pid(), pid)
+  loop.runs(pid, v1)
+})
+
+deploy('--json prints one object per pod and nothing else', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  const { code, stdout, stderr } = await loop.task('deploy-dev', ['--json'])
+  assert.equal({ code, stderr }, { code: 0, stderr: where })
+  const { seconds, ...rest } = JSON.parse(stdout)
+  assert.type(seconds, 'number')
+  const pid = loop.pid()
+  assert.equal(rest, {
+    pod: 'local',
+    result: 'running',
+    sent: v2.length,
+    size: v2.length,
+    pid,
+    version: '',
+    sha256: sha256(v2),
+  })
+  const again = JSON.parse((await loop.task('deploy-dev', ['--json'])).stdout)
+  assert.equal({ ...again, seconds }, { ...rest, result: 'already', sent: 0, seconds })
+
+  loop.built(program({ version: 'v3', dies: 0, code: 3 }))
+  const { code: failure, stdout: record } = await loop.task('deploy-dev', ['--json'])
+  assert.is(failure, 1)
+  assert.equal(JSON.parse(record), {
+    pod: 'local',
+    error: `local: it crashed (exit status 3); the previous binary ${short(v2)} is back - fix it, then npm run build and npm run deploy-dev`,
+  })
+})
+
+deploy('ENCODING=gzip sends less than the binary has', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  const { code, stdout, stderr } = await loop.task('deploy-dev', [], { env: { ENCODING: 'gzip' } })
+  assert.equal({ code, stderr }, { code: 0, stderr: where })
+  const sent = /^local: (\d\.\d) MB of (\d\.\d MB)  pid N  (\w{8})  N.N s\n$/.exec(stdout) ?? []
+  assert.ok(Number(sent[1]) < 0.8 * (v2.length / 1e6), stdout)
+  assert.equal(sent.slice(2), [size(v2.length), short(v2)])
+  loop.runs(loop.pid(), v2)
+})
+
+deploy('says what to do where nothing is built', async (loop) => {
+  const error = failed('there is no bin/hello - run npm run build')
+  assert.equal(await loop.task('deploy-dev'), error)
+  loop.built(Buffer.from('#!/bin/sh\n'))
+  assert.equal(await loop.task('deploy-dev'), failed('bin/hello is a script - run npm run build'))
+  loop.built(v1.subarray(0, v1.length / 2))
+  assert.equal(await loop.task('deploy-dev'), failed('bin/hello is truncated - run npm run build'))
+})
+
+deploy('says what to do where nothing runs', async (loop) => {
+  loop.built(v1)
+  const error = failed(
+    'nothing runs on local - start one with npm run switch-dev, or see the whole thing once with npm run demo',
+  )
+  assert.equal(await loop.task('deploy-dev'), error)
+  assert.not(existsSync(loop.folder))
+})
+
+deploy('a debug build runs plain where the agent has no debugger, and that is said', async (loop) => {
+  loop.copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
+  loop.copy.file('svc/main.go', sleeper)
+  // by go itself: build-debug would bring a debugger
+  assert.is((await loop.spawn(['go', 'build', '-C', 'svc', '-o', '../bin/hello', '.']).said).code, 0)
+  await loop.up()
+  const { code, stderr } = await loop.task('deploy-dev')
+  assert.is(code, 0)
+  assert.is(
+    stderr,
+    `${where}local: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one\n`,
+  )
+  assert.is(loop.receipt().run, 'plain')
+})
+
+deploy('hostile settings, tags and paths never reach a shell', async (loop) => {
+  const canary = join(loop.dir, 'canary')
+  const evil = `$(touch ${canary})\`touch ${canary}\`;touch ${canary};'`
+  loop.copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
+  loop.copy.file('svc/main.go', sleeper)
+  const git = (...args: string[]) =>
+    loop.spawn(['git', '-c', 'user.name=t', '-c', 'user.email=t@localhost', '-C', 'svc', ...args]).said
+  for (const args of [
+    ['init', '-q'],
+    ['add', '.'],
+    ['commit', '-q', '-m', 'x'],
+    ['tag', 'v1;$(touch${IFS}canary)&'],
+  ])
+    assert.is((await git(...args)).code, 0)
+  loop.copy.file(
+    '.env',
+    `GO_DIR=svc\nGO_MAIN=.\nBINARY='bin/a (b) #c'\nBINARY_PATH=/opt/my app/a@b\nGO_LDFLAGS="-X main.by=${evil.replace(/'/g, '').replace(/ /g, '${IFS}')}"\n`,
+  )
+  loop.binaryPath = '/opt/my app/a@b'
+  const env = {
+    ZX_PREFIX: `touch ${canary};`,
+    ZX_SHELL: '/bin/false',
+    BASH_ENV: loop.copy.file('rc', `touch '${canary}'\n`),
+    ENV: join(loop.dir, 'rc'),
+  }
+  const built = await loop.task('build', [], { env })
+  assert.equal({ code: built.code, stderr: built.stderr }, { code: 0, stderr: '' })
+  assert.match(built.stdout, /^bin\/a \(b\) #c  v1---touch--IFS-canary--  /)
+  assert.is((await loop.task('switch-dev', ['--', evil, '*', ''], { env })).code, 0)
+  const bytes = readFileSync(join(loop.dir, 'bin/a (b) #c'))
+  assert.equal(await loop.task('deploy-dev', [], { env }), delivered(bytes, 'v1---touch--IFS-canary-- '))
+  assert.is((await loop.task('status-dev', [], { env })).code, 0)
+  loop.runs(loop.pid(), bytes)
+  assert.not(existsSync(canary))
+})
+
+deploy('a module from elsewhere is built and swapped by settings alone', async (loop) => {
+  const elsewhere = join(loop.dir, 'else where')
+  mkdirSync(join(elsewhere, 'cmd/x'), { recursive: true })
+  writeFileSync(join(elsewhere, 'go.mod'), 'module example.com/elsewhere\n\ngo 1.21\n')
+  writeFileSync(join(elsewhere, 'cmd/x/main.go'), sleeper)
+  loop.binaryPath = '/usr/local/bin/x'
+  loop.copy.file(
+    '.env',
+    `GO_DIR=${elsewhere}\nGO_MAIN=./cmd/x\nBINARY=bin/x\nBINARY_PATH=/usr/local/bin/x\nVERSION_VAR=\n`,
+  )
+  assert.is((await loop.task('build')).code, 0)
+  await loop.up()
+  const bytes = readFileSync(join(loop.dir, 'bin/x'))
+  assert.equal(await loop.task('deploy-dev'), delivered(bytes, 'unknown '))
+  loop.runs(loop.pid(), bytes)
+})
+
+deploy('40 MB: how long it takes is shown, not judged', async (loop) => {
+  loop.copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
+  loop.copy.file(
+    'svc/main.go',
+    sleeper
+      .replace('var', 'import _ "embed"\n\n//go:embed noise\nvar noise []byte\n\nvar')
+      .replace('by)', 'by, len(noise))'),
+  )
+  writeFileSync(join(loop.dir, 'svc/noise'), randomBytes(38_000_000))
+  const env = { GO_DIR: 'svc', GO_MAIN: '.' }
+  assert.is((await loop.task('build', [], { env })).code, 0)
+  const bytes = readFileSync(join(loop.dir, 'bin/hello'))
+  loop.env.SETTLE = '0.5'
+  await loop.serving(v1)
+  const begin = performance.now()
+  assert.equal(await loop.task('deploy-dev'), delivered(bytes, 'unknown '))
+  process.stdout.write(`${size(bytes.length)} deployed in ${((performance.now() - begin) / 1000).toFixed(2)} s\n`)
+})
+
+deploy.run()
