@@ -1,8 +1,8 @@
 // The kubernetes target: kubectl's words, what its answers mean, and which of a pod's containers runs the agent.
 import { isIP } from 'node:net'
-import { agentCommand } from './agent-command.ts'
-import { meaning, shortened } from './complaint.ts'
-import { at, items, strings, text } from './json.ts'
+import { meaning } from './complaint.ts'
+import { at, text } from './json.ts'
+import { sorted } from './pods.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
 import type { Forward, LeftOut, Pod, Target } from './target.ts'
@@ -140,120 +140,6 @@ function nothingRuns({ selector }: Settings, { namespace }: Cluster, leftOut: re
   return new UserError(
     `no pod of ${selector} in namespace ${namespace} can be reached: ${states} - see kubectl describe pod`,
   )
-}
-
-interface Sorted {
-  readonly pods: readonly { readonly pod: Pod; readonly container: string }[]
-  readonly leftOut: readonly LeftOut[]
-}
-
-/** The pods of a PodList that can be acted on, newest first, and the others with the reason. Throws UserError. Pure. */
-export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'binaryPath' | 'debugPort'>): Sorted {
-  const pods: { pod: Pod; container: string; born: string }[] = []
-  const leftOut: LeftOut[] = []
-  for (const item of items(list)) {
-    const name = text(item, 'metadata', 'name')
-    const gone = whyGone(item)
-    if (gone !== undefined) {
-      leftOut.push({ name, why: gone })
-      continue
-    }
-    const container = containerOf(item, settings.container)
-    const waiting = whyWaiting(item, container)
-    if (waiting !== undefined) {
-      leftOut.push({ name, why: waiting })
-      continue
-    }
-    // the annotations speak of the first container that runs the agent; a pod of one's own image may have none
-    const own = containersOf(item).find((entry) => text(entry, 'name') === container)
-    const command = agentCommand([...strings(at(own, 'command')), ...strings(at(own, 'args'))])
-    const annotation = (key: string) =>
-      text(item, 'metadata', 'annotations', 'hotswap-dev/container') === container
-        ? text(item, 'metadata', 'annotations', `hotswap-dev/${key}`)
-        : ''
-    pods.push({
-      pod: {
-        name,
-        agent: words(annotation('agent')) ?? command?.agent ?? ['hotswap-dev'],
-        binary: annotation('binary') || (command?.binary ?? settings.binaryPath),
-        debugPort: Number(annotation('debug-port')) || (command?.debugPort ?? settings.debugPort),
-      },
-      container,
-      born: text(item, 'metadata', 'creationTimestamp'),
-    })
-  }
-  pods.sort((a, b) => b.born.localeCompare(a.born) || a.pod.name.localeCompare(b.pod.name))
-  return { pods, leftOut }
-}
-
-/** Ending, finished or evicted: completes "it is ...". */
-function whyGone(pod: unknown): string | undefined {
-  if (at(pod, 'metadata', 'deletionTimestamp') !== undefined) return 'terminating'
-  const phase = text(pod, 'status', 'phase')
-  if (phase === 'Succeeded' || phase === 'Failed') return (text(pod, 'status', 'reason') || phase).toLowerCase()
-  return undefined
-}
-
-/** Not started yet, or waiting to be started again. */
-export function whyWaiting(pod: unknown, container: string): string | undefined {
-  const statuses = ['containerStatuses', 'initContainerStatuses'].flatMap((key) => items(at(pod, 'status'), key))
-  const status = statuses.find((entry) => text(entry, 'name') === container)
-  if (at(status, 'state', 'running') !== undefined) return undefined
-  const waiting = at(status, 'state', 'waiting')
-  const last = at(status, 'lastState', 'terminated')
-  const ended =
-    last === undefined ? '' : `, it ended with exit code ${text(last, 'exitCode')} ${text(last, 'reason')}`.trimEnd()
-  if (waiting !== undefined)
-    return `waiting (${[text(waiting, 'reason'), shortened(text(waiting, 'message'))].filter((part) => part !== '').join(': ')}${ended})`
-  const condition = items(at(pod, 'status'), 'conditions').find(
-    (entry) => text(entry, 'type') === 'PodScheduled' && text(entry, 'status') === 'False',
-  )
-  if (condition !== undefined) return `pending (${text(condition, 'message') || text(condition, 'reason')})`
-  return (text(pod, 'status', 'phase') || 'pending').toLowerCase()
-}
-
-/** The container that runs the agent. Throws UserError (2) that lists what is there. */
-function containerOf(pod: unknown, chosen: string): string {
-  const name = text(pod, 'metadata', 'name')
-  const all = containersOf(pod)
-  const names = all.map((container) => text(container, 'name'))
-  if (chosen !== '') {
-    if (names.includes(chosen)) return chosen
-    throw new UserError(
-      `${name} has no container ${chosen}: there are ${names.join(', ')} - correct CONTAINER in .env`,
-      2,
-    )
-  }
-  const withAgent = all
-    .filter((each) => agentCommand([...strings(at(each, 'command')), ...strings(at(each, 'args'))]) !== undefined)
-    .map((container) => text(container, 'name'))
-  const [first, second] = withAgent
-  if (second !== undefined)
-    throw new UserError(`${name} runs the agent in ${withAgent.join(' and ')} - choose one: CONTAINER=${first}`, 2)
-  if (first !== undefined) return first
-  const annotated = text(pod, 'metadata', 'annotations', 'hotswap-dev/container')
-  if (names.includes(annotated)) return annotated
-  if (names.length === 1) return names[0] ?? ''
-  throw new UserError(
-    `no container of ${name} runs the agent: there are ${names.join(', ')} - run npm run switch-dev, or choose one: CONTAINER=${names[0]}`,
-    2,
-  )
-}
-
-/** Those that run as long as the pod: sidecars among the init containers too. */
-function containersOf(pod: unknown): unknown[] {
-  const sidecars = items(at(pod, 'spec'), 'initContainers').filter((each) => text(each, 'restartPolicy') === 'Always')
-  return [...items(at(pod, 'spec'), 'containers'), ...sidecars]
-}
-
-function words(json: string): string[] | undefined {
-  try {
-    const value: unknown = JSON.parse(json)
-    const list = strings(value)
-    return list.length > 0 ? list : undefined
-  } catch {
-    return undefined
-  }
 }
 
 // kubectl as the child of a shell that ends it when its own stdin does: also where this task is killed

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { parseAllDocuments } from 'yaml'
 import { at, items, text } from './json.ts'
-import { whyWaiting } from './kubectl.ts'
+import { whyWaiting } from './pods.ts'
 import { UserError } from './task.ts'
 
 /** An object that makes pods for as long as it exists. */

@@ -1,0 +1,199 @@
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { meaning } from '../../tasks/lib/complaint.ts'
+import { isLocalServer } from '../../tasks/lib/kubectl.ts'
+import { sorted } from '../../tasks/lib/pods.ts'
+import { awaited, trouble } from '../../tasks/lib/workloads.ts'
+
+const chosen = { container: '', binaryPath: '/usr/local/bin/hello', debugPort: 2345 }
+const agent = ['hotswap-dev', '-r', 'dlv exec --listen=127.0.0.1:2345 {{binPath}} --', '--', '/usr/local/bin/hello']
+
+interface Given {
+  name?: string
+  born?: string
+  phase?: string
+  reason?: string
+  deleted?: boolean
+  annotations?: Record<string, string>
+  containers?: Record<string, readonly string[]>
+  states?: Record<string, object>
+}
+
+function pod(given: Given = {}) {
+  const { name = 'a', born = '2026-01-01T00:00:00Z', phase = 'Running', containers = { hello: agent } } = given
+  return {
+    metadata: {
+      name,
+      creationTimestamp: born,
+      annotations: given.annotations,
+      ...(given.deleted === true ? { deletionTimestamp: born } : {}),
+    },
+    spec: { containers: Object.entries(containers).map(([name, command]) => ({ name, command })) },
+    status: {
+      phase,
+      reason: given.reason,
+      containerStatuses: Object.keys(containers).map((name) => ({
+        name,
+        state: given.states?.[name] ?? { running: {} },
+      })),
+    },
+  }
+}
+
+const pods = suite('pods')
+
+pods('are sorted newest first, those that are ending, finished or evicted left out', () => {
+  const items = [
+    pod({ name: 'old', born: '2026-01-01T00:00:00Z' }),
+    pod({ name: 'new', born: '2026-01-02T00:00:00Z' }),
+    pod({ name: 'ending', deleted: true }),
+    pod({ name: 'done', phase: 'Succeeded' }),
+    pod({ name: 'evicted', phase: 'Failed', reason: 'Evicted' }),
+    pod({
+      name: 'waiting',
+      states: { hello: { waiting: { reason: 'ImagePullBackOff', message: 'no\u001b[31m such' } } },
+    }),
+  ]
+  const found = sorted({ items }, chosen)
+  assert.equal(
+    found.pods.map(({ pod }) => pod.name),
+    ['new', 'old'],
+  )
+  assert.equal(
+    found.leftOut.map(({ name, why }) => `${name} is ${why}`),
+    [
+      'ending is terminating',
+      'done is succeeded',
+      'evicted is evicted',
+      'waiting is waiting (ImagePullBackOff: no such)',
+    ],
+  )
+})
+
+pods('say where the agent is by annotations first, then by the command, then by the settings', () => {
+  const annotations = {
+    'hotswap-dev/container': 'hello',
+    'hotswap-dev/agent': '["/x/busybox","sh","/x/hotswap-dev"]',
+    'hotswap-dev/binary': '/x/hello',
+    'hotswap-dev/debug-port': '4000',
+  }
+  const [annotated] = sorted({ items: [pod({ annotations })] }, chosen).pods
+  assert.equal(annotated?.pod, {
+    name: 'a',
+    agent: ['/x/busybox', 'sh', '/x/hotswap-dev'],
+    binary: '/x/hello',
+    debugPort: 4000,
+  })
+  const [bare] = sorted({ items: [pod()] }, { ...chosen, binaryPath: '/other' }).pods
+  assert.equal([bare?.pod.binary, bare?.pod.debugPort, bare?.container], ['/usr/local/bin/hello', 2345, 'hello'])
+  const [mine] = sorted({ items: [pod({ containers: { only: ['/entry'] } })] }, chosen).pods
+  assert.equal(mine?.pod, { name: 'a', agent: ['hotswap-dev'], binary: '/usr/local/bin/hello', debugPort: 2345 })
+  for (const value of ['{', '[]', '[1]', '"x"'])
+    assert.equal(
+      sorted({ items: [pod({ annotations: { ...annotations, 'hotswap-dev/agent': value } })] }, chosen).pods[0]?.pod
+        .agent,
+      ['hotswap-dev'],
+    )
+})
+
+pods(
+  'use the container that runs the agent, wherever it stands; two, none and a wrong name are errors that list them',
+  () => {
+    const mesh = { proxy: ['/proxy'], hello: agent, log: ['/log'] }
+    assert.is(sorted({ items: [pod({ containers: mesh })] }, chosen).pods[0]?.container, 'hello')
+    assert.is(sorted({ items: [pod({ containers: mesh })] }, { ...chosen, container: 'log' }).pods[0]?.container, 'log')
+    const fails = (containers: Record<string, readonly string[]>, container: string, message: string) =>
+      assert.throws(
+        () => sorted({ items: [pod({ containers })] }, { ...chosen, container }),
+        (error: Error) => error.message === message,
+      )
+    fails({ one: agent, two: agent }, '', 'a runs the agent in one and two - choose one: CONTAINER=one')
+    fails(mesh, 'nope', 'a has no container nope: there are proxy, hello, log - correct CONTAINER in .env')
+    fails(
+      { one: ['/one'], two: ['/two'] },
+      '',
+      'no container of a runs the agent: there are one, two - run npm run switch-dev, or choose one: CONTAINER=one',
+    )
+  },
+)
+
+pods('of any shape are no crash', () => {
+  for (const list of [null, 1, [], {}, { items: 1 }, { items: [] }, { items: [null, 1, {}].filter(() => false) }])
+    assert.equal(sorted(list, chosen), { pods: [], leftOut: [] })
+})
+
+pods('servers of this machine and of private networks are local, all others are not', () => {
+  for (const server of [
+    'https://127.0.0.1:6443',
+    'https://[::1]:6443',
+    'https://10.1.2.3',
+    'https://192.168.49.2:8443',
+    'https://172.16.0.1',
+    'https://kubernetes.docker.internal:6443',
+    'https://box.local',
+    'https://localhost:1',
+  ])
+    assert.ok(isLocalServer(server), server)
+  for (const server of [
+    'https://1.2.3.4',
+    'https://172.32.0.1',
+    'https://11.0.0.1',
+    'https://api.example.com',
+    'https://127.0.0.1.example.com',
+    'https://localhost.example.com',
+    'not a url',
+    '',
+  ])
+    assert.not.ok(isLocalServer(server), server)
+})
+
+pods('a complaint is one line with the next step', () => {
+  const cases: readonly (readonly [string, RegExp])[] = [
+    ['error: context "nope" does not exist', /^context "nope" does not exist - see kubectl config get-contexts/],
+    ['error: You must be logged in to the server (Unauthorized)', /^the cluster does not accept the credentials \(/],
+    [
+      'E1125 12:00:00.1 1 x.go:1] noise\nUnable to connect to the server: dial tcp: i/o timeout',
+      /^the cluster cannot be reached \(Unable/,
+    ],
+    [
+      'Error from server (Forbidden): pods is forbidden: User "x" cannot list',
+      /forbidden.* - ask the cluster's administrator/,
+    ],
+    [
+      'exec: "hotswap-dev": executable file not found in $PATH',
+      /^there is no such program in the container: hotswap-dev$/,
+    ],
+    ['\u001b[31mred\u001b[0m', /^red$/],
+    ['', /^$/],
+  ]
+  for (const [stderr, expected] of cases) assert.match(meaning(stderr), expected)
+})
+
+pods('a rollout says what is awaited', () => {
+  const deployment = (status: object, generation = 2) => ({
+    kind: 'Deployment',
+    metadata: { name: 'hello', generation },
+    spec: { replicas: 2 },
+    status: { observedGeneration: 2, ...status },
+  })
+  assert.is(awaited(deployment({}, 3)), 'Deployment hello: not yet noticed')
+  assert.is(awaited(deployment({ updatedReplicas: 1, replicas: 2 })), 'Deployment hello: 1 of 2 pods are new')
+  assert.is(
+    awaited(deployment({ updatedReplicas: 2, replicas: 2, availableReplicas: 1 })),
+    'Deployment hello: 1 of 2 pods are ready',
+  )
+  assert.is(
+    awaited(deployment({ updatedReplicas: 2, replicas: 3, availableReplicas: 3 })),
+    'Deployment hello: 1 old pods are still there',
+  )
+  assert.is(awaited(deployment({ updatedReplicas: 2, replicas: 2, availableReplicas: 2 })), undefined)
+  const conditions = [{ type: 'ReplicaFailure', status: 'True', message: 'exceeded quota: small' }]
+  assert.is(awaited(deployment({ conditions })), 'Deployment hello: exceeded quota: small')
+  assert.is(trouble(pod()), undefined)
+  assert.is(
+    trouble(pod({ states: { hello: { waiting: { reason: 'ErrImageNeverPull' } } } })),
+    'a, container hello: waiting (ErrImageNeverPull)',
+  )
+})
+
+pods.run()
