@@ -1,5 +1,7 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
-import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
+import { deliver, parcelOf, type Delivery, type Encoding } from './lib/deliver.ts'
+import { remember } from './lib/cache.ts'
+import { progress } from './lib/progress.ts'
 import { binaryWords } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { print, say, task, UserError } from './lib/task.ts'
@@ -9,9 +11,15 @@ import { seconds, size } from './lib/words.ts'
 const about = {
   name: 'deploy-dev',
   summary: 'sends the built binary to every dev pod, where the agent swaps it in, and shows what each pod acknowledged',
-  options: { json: { type: 'boolean', help: 'print one JSON object per pod' } },
+  options: {
+    json: { type: 'boolean', help: 'print one JSON object per pod' },
+    encoding: { type: 'string', value: 'NAME', help: 'raw or gzip, instead of ENCODING' },
+    verbose: { type: 'boolean', help: 'say which encoding was chosen' },
+  },
   more: 'Prints pod, bytes sent of how many, pid, version and 8 digits of the sha256, seconds. Exit code 1: a pod failed.',
 } as const
+
+const atOnce = 8 // pods
 
 await task(about, async ({ flags }) => {
   const chosen = settings()
@@ -21,24 +29,32 @@ await task(about, async ({ flags }) => {
   if (there.kind === 'kubernetes') there.cluster.guard()
   const { pods, leftOut } = await there.pods()
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
-  const near = there.kind === 'local' || there.cluster.local
-  const encoding = chosen.encoding === 'raw' || (chosen.encoding === 'auto' && near) ? 'raw' : 'gzip'
+  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there.kind === 'local' || there.cluster.local)
+  if (flags.verbose === true) say(`encoding ${encoding}`)
 
-  const results = await Promise.all(
-    pods.map(async (pod) => {
+  const shown = progress(pods.length)
+  const waiting = [...pods]
+  let failed = 0
+  const work = async () => {
+    for (let pod = waiting.shift(); pod !== undefined; pod = waiting.shift()) {
+      const { name } = pod
       try {
-        const delivery = await deliver(there, pod, parcel, encoding)
+        const delivery = await deliver(there, pod, parcel, encoding, (sent, total) => shown.sent(name, sent, total))
+        shown.clear()
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
-        return true
       } catch (error) {
         if (!(error instanceof UserError)) throw error
-        if (flags.json === true) print(JSON.stringify({ pod: pod.name, error: error.message }))
+        failed += 1
+        shown.clear()
+        if (flags.json === true) print(JSON.stringify({ pod: name, error: error.message }))
         say(`error: ${error.message}`)
-        return false
       }
-    }),
-  )
-  return results.every((done) => done) ? 0 : 1
+      shown.done()
+    }
+  }
+  await Promise.all(Array.from({ length: atOnce }, work))
+  if (failed < pods.length) remember(chosen.binary, parcel.sha256)
+  return failed === 0 ? 0 : 1
 
   function line({ pod, sent, receipt, ms }: Delivery): string {
     const bytes = sent === 0 ? 'already running' : `${size(sent)} of ${size(parcel.bytes.length)}`
@@ -58,3 +74,18 @@ await task(about, async ({ flags }) => {
     }
   }
 })
+
+/** Compressed, unless the way is short. Throws UserError (2) where it is no encoding. */
+function encodingOf(chosen: string | boolean, near: boolean): Encoding {
+  switch (chosen) {
+    case 'raw':
+    case 'gzip':
+      return chosen
+    case 'auto':
+      return near ? 'raw' : 'gzip'
+    case 'delta':
+      return 'gzip' // until there is one
+    default:
+      throw new UserError(`--encoding is raw, gzip or auto, not ${String(chosen)}`, 2)
+  }
+}

@@ -12,6 +12,7 @@ export function meaning(stderr: string): string {
     /^error: /i,
     '',
   )
+  if (/pods? "[^"]+" not found/i.test(line)) return 'the pod is gone'
   if (/executable file not found|no such file or directory/i.test(line))
     return `there is no such program in the container: ${/exec: "?([^":]+)/.exec(line)?.[1] ?? shortened(line)}`
   if (/context .* does not exist|cannot locate context|no context exists|current-context is not set/i.test(line))

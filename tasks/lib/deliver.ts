@@ -79,9 +79,15 @@ function word(text: string): string {
   return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 64)
 }
 
+// Errors of a link: the next try may find it whole.
+const links = new WeakSet<Error>()
+const tries = 4 // the first one, and three more
+const swapPatience = 60_000 // ms for a swap that an earlier try has set off
+
 /**
- * Sends a parcel to a pod and waits for the receipt. `progress` is told of each piece that the pod took. Throws UserError,
- * which says why the pod does not run it, what it runs instead, and the next step.
+ * Sends a parcel to a pod and waits for the receipt; over a link that is cut, again, up to three times. `progress` is told
+ * of each piece that the pod took. Throws UserError, which says why the pod does not run it, what it runs instead, and the
+ * next step.
  */
 export async function deliver(
   target: Target,
@@ -89,6 +95,40 @@ export async function deliver(
   parcel: Parcel,
   encoding: Encoding,
   progress: (sent: number, total: number) => void = () => undefined,
+): Promise<Delivery> {
+  const begin = performance.now()
+  let sent = 0
+  const told = (count: number, total: number) => {
+    sent = count
+    progress(count, total)
+  }
+  for (let turn = 1; ; turn += 1) {
+    try {
+      const delivery = await attempt(target, pod, parcel, encoding, told)
+      // a try that was cut after all had arrived: what runs there is what it sent
+      return { ...delivery, sent: turn > 1 ? sent : delivery.sent, ms: performance.now() - begin }
+    } catch (error) {
+      if (!(error instanceof UserError) || !links.has(error) || target.kind === 'local') throw error
+      if (turn >= tries || performance.now() - begin > swapPatience * tries) throw error
+      say(`${error.message.replace(/ - .*$/s, '')} - trying again (${turn} of ${tries - 1})`)
+      await new Promise((resolve) => setTimeout(resolve, 500 * turn))
+    }
+  }
+}
+
+function linkError(message: string): UserError {
+  const error = new UserError(message)
+  links.add(error)
+  return error
+}
+
+/** One exec of put. */
+async function attempt(
+  target: Target,
+  pod: Pod,
+  parcel: Parcel,
+  wanted: Encoding,
+  progress: (sent: number, total: number) => void,
 ): Promise<Delivery> {
   const begin = performance.now()
   const child = target.exec(pod, [...pod.agent, 'put', pod.binary])
@@ -112,6 +152,10 @@ export async function deliver(
     const greeting = await next()
     if (greeting === undefined || greeting.values.get('agent') === undefined)
       throw noAgent(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
+    if (greeting.values.get('swapping') === parcel.sha256) {
+      stdin.end()
+      throw linkError('an earlier try is being swapped in')
+    }
     if (greeting.values.get('sha256') === parcel.sha256 && isUp(greeting)) {
       stdin.end() // before a header: nothing changes
       return { pod: pod.name, sent: 0, receipt: greeting, ms: performance.now() - begin }
@@ -126,6 +170,7 @@ export async function deliver(
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
       )
+    const encoding = greeting.values.get('decodes')?.split(',').includes(wanted) === true ? wanted : 'raw'
     const body = await parcel.encoded(encoding)
     const answer = next()
     let sent = 0
@@ -143,9 +188,8 @@ export async function deliver(
       throw refused(pod, receipt)
     return { pod: pod.name, sent, receipt, ms: performance.now() - begin }
   } catch (error) {
-    if (error instanceof UserError && !error.message.startsWith(`${pod.name}: `))
-      throw new UserError(`${pod.name}: ${error.message}`)
-    throw error
+    if (!(error instanceof UserError) || error.message.startsWith(`${pod.name}: `)) throw error
+    throw (links.has(error) ? linkError : (message: string) => new UserError(message))(`${pod.name}: ${error.message}`)
   } finally {
     // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
     watch.done()
@@ -195,8 +239,7 @@ function watched(child: ChildProcess) {
   let fail: (error: Error) => void = () => undefined
   const stalled = new Promise<never>((_, reject) => (fail = reject))
   stalled.catch(() => undefined)
-  const expire = () =>
-    fail(new UserError(`no answer for ${idle / 1000} s: is the pod still there? (npm run status-dev)`))
+  const expire = () => fail(linkError(`no answer for ${idle / 1000} s: is the pod still there? (npm run status-dev)`))
   let timer = setTimeout(expire, idle)
   return {
     stalled,
@@ -221,7 +264,7 @@ function noAgent(pod: Pod, said: Receipt | undefined, { how, stderr }: Ended): U
 
 function cut(pod: Pod, { how, stderr }: Ended): UserError {
   const why = meaning(stderr) || how
-  return new UserError(`${pod.name}: the connection ended without a receipt (${why}) - run npm run deploy-dev again`)
+  return linkError(`${pod.name}: the connection ended without a receipt (${why}) - run npm run deploy-dev again`)
 }
 
 /** What the greeting already rules out. */

@@ -55,8 +55,8 @@ async function halfUpload(it: Project, pod: string) {
   return child
 }
 
-/** A way to the API server that lets through so many bytes a second upwards, and is cut for good after `cut` of them. */
-async function slowLink(it: Project, rate: number, cut = Infinity) {
+/** A way to the API server that lets through so many bytes a second upwards, and is cut after `cut` of them, for good or once. */
+async function slowLink(it: Project, rate: number, cut = Infinity, forGood = true) {
   const config = JSON.parse(await it.kubectl(['config', 'view', '--raw', '-o', 'json', '--minify', '--flatten']))
   const server = new URL(config.clusters[0].cluster.server)
   let passed = 0
@@ -69,7 +69,11 @@ async function slowLink(it: Project, rate: number, cut = Infinity) {
     upstream.pipe(client)
     client.on('data', (bytes: Buffer) => {
       passed += bytes.length
-      if (passed > cut) return close()
+      if (passed > cut) {
+        if (forGood) return close()
+        cut = Infinity
+        return void client.destroy()
+      }
       upstream.write(bytes)
       client.pause()
       setTimeout(() => client.resume(), (bytes.length / rate) * 1000)
@@ -343,6 +347,21 @@ faults('an API server that goes away in the middle leaves what ran running', asy
   await it.run('deploy-dev')
   assert.match(await it.answer(pod), /^gone, version /)
   assert.not.match(await it.kubectl(['exec', pod, '--', 'ls', '/usr/local/bin']), /\.part/)
+})
+
+faults('a link that is cut once is tried again, and the pod serves the new version', async ({ it }) => {
+  it.edit('again, version ')
+  await it.run('build')
+  it.set({ ENCODING: 'raw' })
+  const link = await slowLink(it, 50e6, 1_000_000, false)
+  const { ended } = await launched(it, 'deploy-dev', [], { KUBECONFIG: link.kubeconfig })
+  const { code, stdout, stderr } = await ended
+  link.close()
+  it.set({})
+  assert.is(code, 0, stdout + stderr)
+  const [pod = ''] = await it.pods()
+  assert.match(stderr, new RegExp(`${pod}: .* - trying again \\(1 of 3\\)`))
+  assert.match(await it.answer(pod), /^again, version /)
 })
 
 faults('production comes back at the end', async ({ it }) => {
