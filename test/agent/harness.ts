@@ -11,7 +11,7 @@ import { program, sha256, wrapperPath, type Plan } from './fixtures.ts'
 import * as proc from './proc.ts'
 
 const script = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))
-const atOnce = 5
+const atOnce = 7
 
 // --- shells and cases ---
 
