@@ -29,6 +29,7 @@ var version, by = "unset", "unset"
 func main() { os.Stdout.WriteString(version + "|" + by + "\\n") }
 `
 const svc = { GO_DIR: 'svc', GO_MAIN: '.', BINARY: 'bin/svc' }
+const pods = { ...svc, TARGET: 'kubernetes' } // whose image brings Delve: locally build-debug builds one
 const noGit = `the version is 'unknown': git says: not a git repository (or any of the parent directories): .git\n`
 
 const git = (dir: string, ...args: string[]) =>
@@ -52,7 +53,7 @@ build('builds the example without any setting, and says what it built', async ({
 })
 
 build('build-debug keeps the debug information, uncompressed', async ({ copy }) => {
-  const { code, stdout } = await copy.run('build-debug', ['--json'], { env: svc, limit: 120_000 })
+  const { code, stdout } = await copy.run('build-debug', ['--json'], { env: pods, limit: 120_000 })
   assert.is(code, 0)
   assert.equal(elf(bytes(copy)), { machine: hostArch(), debug: true })
   assert.ok(bytes(copy).includes('.debug_info\0') && !bytes(copy).includes('.zdebug_info\0'))
@@ -185,7 +186,7 @@ build('GO_ARCH, else what the pods last said, else this machine', async ({ copy 
 
 build('build-debug says what spoils debugging', async ({ copy }) => {
   const { code, stderr } = await copy.run('build-debug', [], {
-    env: { ...svc, GO_FLAGS: '-trimpath', GO_LDFLAGS: '-s' },
+    env: { ...pods, GO_FLAGS: '-trimpath', GO_LDFLAGS: '-s' },
     limit: 120_000,
   })
   assert.is(code, 0)
@@ -197,7 +198,7 @@ build('build-debug says what spoils debugging', async ({ copy }) => {
       'the binary holds no debug information: a debugger will find no lines in it\n',
   )
   assert.match(
-    (await copy.run('build-debug', [], { env: { ...svc, GOFLAGS: '-trimpath' } })).stderr,
+    (await copy.run('build-debug', [], { env: { ...pods, GOFLAGS: '-trimpath' } })).stderr,
     /breakpoints need a path mapping/,
   )
 })

@@ -1,0 +1,83 @@
+// Owns a port of this machine for as long as it runs, and leads an IDE from it to the Delve of a dev pod, over every swap.
+import { ownPort } from './lib/debug-port.ts'
+import { pathRules } from './lib/debug-paths.ts'
+import { link, type Link } from './lib/debug-link.ts'
+import { relay, type Relay } from './lib/debug-relay.ts'
+import { story } from './lib/debug-story.ts'
+import { settings } from './lib/settings.ts'
+import { onEnd, print, say, task, UserError } from './lib/task.ts'
+import { target, type Pod } from './lib/target.ts'
+
+const about = {
+  name: 'debug-dev',
+  summary:
+    'owns a port of this machine and leads an IDE from it to the Delve of a dev pod, over every swap, until Ctrl-C',
+  options: {
+    pod: { type: 'string', value: 'NAME', help: 'the pod to debug; default: the newest' },
+    setup: { type: 'string', value: 'EDITOR', help: 'vscode: write the attach configuration to .vscode/launch.json' },
+  },
+  more:
+    'DAP (VS Code, nvim-dap, Zed, Helix) and JSON-RPC (GoLand, dlv connect) clients connect to the port that it prints.\n' +
+    'Settings: DEBUG_PORT, DEBUG_LOCAL_PORT, DEBUG_WAIT in .env.',
+} as const
+
+await task(about, async ({ flags }) => {
+  const chosen = settings()
+  if (flags.setup !== undefined) {
+    if (flags.setup !== 'vscode') throw new UserError(`--setup knows vscode, not ${flags.setup}`, 2)
+    const { setupVsCode } = await import('./lib/debug-editor.ts')
+    print(await setupVsCode(chosen))
+    return
+  }
+  const port = await ownPort(chosen.debugLocalPort)
+  const where = await target(chosen)
+  say(where.where)
+  if (where.kind === 'kubernetes') where.cluster.guard()
+
+  let there: Link | undefined
+  let ide: Relay | undefined
+  let takeBack = onEnd(end)
+  const plot = story(tell)
+  there = await link(where, typeof flags.pod === 'string' ? flags.pod : undefined, {
+    found,
+    tell,
+    changed: plot.changed,
+    started,
+  })
+  ide = relay(there, await pathRules(chosen), plot.why)
+  port.serve(ide.visitor)
+  plot.begin(there)
+  const address = `127.0.0.1:${chosen.debugLocalPort}`
+  print(`connect to ${address} (VS Code: npm run debug-dev -- --setup vscode; a terminal: dlv connect ${address})`)
+  await new Promise(() => undefined)
+
+  async function end(): Promise<void> {
+    await ide?.close()
+    await there?.close()
+  }
+
+  /** What the end needs is ended last: clean-up goes backwards. */
+  function started(): void {
+    takeBack()
+    takeBack = onEnd(end)
+  }
+
+  function tell(line: string): void {
+    say(line)
+    ide?.note(line)
+  }
+
+  function found(pod: Pod, others: readonly Pod[]): void {
+    say(`${pod.name}: Delve's port there is ${pod.debugPort}`)
+    if (others.length > 0) {
+      const names = others.map(({ name }) => name).join(', ')
+      say(
+        `${names}: take requests too, which meet no breakpoint - another pod: npm run debug-dev -- --pod ${others[0]?.name}`,
+      )
+    }
+    if (pod.debugPort !== chosen.debugPort && where.kind === 'kubernetes')
+      say(
+        `DEBUG_PORT is ${chosen.debugPort} here, the pod's own ${pod.debugPort} counts - to change it: npm run generate-deployment-dev && npm run switch-dev`,
+      )
+  }
+})

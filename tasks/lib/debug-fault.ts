@@ -1,0 +1,21 @@
+// Why Delve did not start the program, from its last words: both sides named, and the next step. Pure.
+
+/** A sentence; undefined where Delve is not to blame. */
+export function debuggerFault(reason: string, log: readonly string[]): string | undefined {
+  if (!/not started by its wrapper/.test(reason)) return undefined
+  const said = log.join('\n')
+  const [, tooNew, known] =
+    /Version of Delve is too old for Go version (\S+) \(maximum supported version ([\d.]+)/.exec(said) ?? []
+  if (tooNew !== undefined)
+    return `Delve there knows Go up to ${known}, the program is built by Go ${tooNew} - npm run container-dev && npm run switch-dev`
+  const [, tooOld, needed] =
+    /Go version (\S+) is too old for this version of Delve \(minimum supported version ([\d.]+)/.exec(said) ?? []
+  if (tooOld !== undefined)
+    return `Delve there needs Go ${needed}, the program is built by Go ${tooOld} - set DLV_VERSION in .env to an older one, then npm run container-dev && npm run switch-dev`
+  const [, port] = /couldn't start listener: listen tcp \S*:(\d+): bind: address already in use/.exec(said) ?? []
+  if (port !== undefined)
+    return `port ${port} of the pod is taken by another program, Delve cannot listen there - set DEBUG_PORT in .env, npm run generate-deployment-dev && npm run switch-dev`
+  if (/dlv: (?:not found|No such file)/i.test(said) || /exit status 127/.test(reason))
+    return 'the image has no dlv - npm run container-dev && npm run switch-dev'
+  return undefined
+}

@@ -1,0 +1,188 @@
+// The relay: what happens to a connection that comes to debug-dev's port. A DAP session is kept over any number of Delves,
+// JSON-RPC is passed through, anything else is closed.
+import type { Socket } from 'node:net'
+import { decoder, encode, type Message, opening } from './dap.ts'
+import type { Link } from './debug-link.ts'
+import type { PathRule } from './debug-paths.ts'
+import { letGo, type ProgramState, programState, rpc } from './debug-rpc.ts'
+import { dapSession, type Step } from './debug-session.ts'
+import { say } from './task.ts'
+
+export interface Relay {
+  /** For each connection to the port. */
+  readonly visitor: (socket: Socket) => void
+  /** A line for the debug console of the IDE. */
+  readonly note: (line: string) => void
+  /** Takes the breakpoints of those who are connected away, and lets the program run. */
+  readonly close: () => Promise<void>
+}
+
+const firstWords = 10_000 // ms for a connection to say what it speaks
+const rpcPatience = 20_000 // ms that a JSON-RPC client waits for a Delve
+const dapPatience = 6_000 // ms that an IDE waits for its first Delve
+const entryPatience = 1_000 // ms for --continue to take effect
+const configurePatience = 1_500 // ms for an IDE to answer `initialized`
+const goodbye = 5_000 // ms for clearing the breakpoints
+
+/** `rules` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
+export function relay(link: Link, rules: readonly PathRule[], why: () => string): Relay {
+  const clients = new Set<Socket>()
+  /** The DAP session that there is. */
+  let current: { readonly note: (line: string) => void; readonly finish: () => void } | undefined
+  let leaving: Promise<void> = Promise.resolve()
+
+  function visitor(socket: Socket): void {
+    let head = Buffer.alloc(0)
+    const timer = setTimeout(() => socket.destroy(), firstWords)
+    socket.on('error', () => undefined) // its close says as much
+    socket.on('close', () => clearTimeout(timer))
+    socket.setNoDelay(true)
+    const listen = (chunk: Buffer) => {
+      head = Buffer.concat([head, chunk])
+      const speaks = opening(head)
+      if (speaks === 'more') return
+      clearTimeout(timer)
+      socket.off('data', listen)
+      if (speaks === 'refuse') {
+        say('refused a connection that speaks neither DAP nor JSON-RPC')
+        socket.destroy()
+        return
+      }
+      socket.pause()
+      socket.unshift(head)
+      serve(socket, speaks)
+    }
+    socket.on('data', listen)
+  }
+
+  function serve(socket: Socket, speaks: 'dap' | 'rpc'): void {
+    clients.add(socket)
+    const gone = new AbortController()
+    socket.once('close', () => {
+      gone.abort()
+      clients.delete(socket)
+      if (clients.size === 0) leaving = goodBye()
+    })
+    const work = speaks === 'rpc' ? passThrough(socket, gone.signal) : dap(socket, gone.signal)
+    void work.catch((error: unknown) => {
+      if (!gone.signal.aborted)
+        say(`a connection was given up: ${error instanceof Error ? error.message : String(error)}`)
+      socket.destroy()
+    })
+  }
+
+  /** JSON-RPC: GoLand, dlv connect. */
+  async function passThrough(socket: Socket, gone: AbortSignal): Promise<void> {
+    await leaving
+    const late = AbortSignal.timeout(rpcPatience)
+    const delve = await link.connect(AbortSignal.any([gone, late])).catch((error: unknown) => {
+      throw late.aborted ? new Error(why()) : error
+    })
+    delve.once('close', () => socket.destroy())
+    socket.once('close', () => delve.destroy())
+    socket.pipe(delve)
+    delve.pipe(socket)
+  }
+
+  async function dap(socket: Socket, gone: AbortSignal): Promise<void> {
+    const session = dapSession(rules)
+    const decode = decoder()
+    let delve: Socket | undefined
+    let unconfigured: NodeJS.Timeout | undefined
+    const take = ({ toDelve, toClient, close, awaitsConfiguration }: Step) => {
+      for (const message of toDelve) delve?.write(encode(message))
+      for (const message of toClient) socket.write(encode(message))
+      if (awaitsConfiguration === true) {
+        clearTimeout(unconfigured)
+        unconfigured = setTimeout(() => take(session.unconfigured()), configurePatience)
+      }
+      if (close === 'client') socket.destroySoon()
+      if (close !== undefined) delve?.destroy()
+    }
+    const each = (decoded: (chunk: Buffer) => Message[], step: (message: Message) => Step, from: Socket) =>
+      from.on('data', (chunk: Buffer) => {
+        try {
+          for (const message of decoded(chunk)) take(step(message))
+        } catch (error) {
+          from.destroy(error instanceof Error ? error : undefined)
+        }
+      })
+
+    socket.once('close', () => delve?.destroy())
+    each(decode, session.fromClient, socket)
+    socket.resume()
+    if (current !== undefined) return take(session.refuse('another IDE debugs here already: end its session first'))
+    current = { note: (line) => take(session.note(line)), finish: () => take(session.finish()) }
+    const late = setTimeout(() => take(session.refuse(why())), dapPatience)
+    gone.addEventListener('abort', () => {
+      clearTimeout(unconfigured)
+      clearTimeout(late)
+      current = undefined
+    })
+    while (!gone.aborted) {
+      const found = await ready(gone)
+      clearTimeout(late)
+      delve = found.delve
+      const closed = new Promise((resolve) => found.delve.once('close', resolve))
+      each(decoder(), session.fromDelve, delve)
+      take(session.delveUp(found.state))
+      await closed
+      clearTimeout(unconfigured)
+      take(session.delveGone())
+      await pause(50)
+    }
+  }
+
+  /** A DAP connection to a Delve whose program can be attached to. Throws where the signal is aborted first. */
+  async function ready(gone: AbortSignal): Promise<{ delve: Socket; state: ProgramState }> {
+    for (;;) {
+      await leaving
+      const probe = rpc(await link.connect(gone))
+      try {
+        const state = await settledState(probe)
+        if (state.kind !== 'gone') return { delve: await link.connect(gone), state }
+      } catch {
+        // it has ended meanwhile: the next one will do
+      } finally {
+        probe.close()
+      }
+      gone.throwIfAborted()
+      await pause(100)
+    }
+  }
+
+  /** An attach before --continue has taken effect is never told of a breakpoint: waits until the program runs. */
+  async function settledState(probe: ReturnType<typeof rpc>): Promise<ProgramState> {
+    for (const end = Date.now() + entryPatience; ; await pause(20)) {
+      const state = await programState(probe)
+      if (state.kind !== 'entry' || Date.now() > end) return state
+    }
+  }
+
+  /** The last client has left: its breakpoints leave with it. */
+  async function goodBye(): Promise<void> {
+    const signal = AbortSignal.timeout(goodbye)
+    if (!(await link.open())) return
+    await letGo(async () => rpc(await link.connect(signal))).catch((error: unknown) => {
+      say(`the breakpoints could not be cleared: ${error instanceof Error ? error.message : error}`)
+    })
+  }
+
+  return {
+    visitor,
+    note: (line) => current?.note(line),
+    close: async () => {
+      current?.finish()
+      const closed = [...clients].map((socket) => new Promise((resolve) => socket.once('close', resolve)))
+      for (const socket of clients) socket.destroySoon()
+      const late = setTimeout(() => [...clients].forEach((socket) => socket.destroy()), 200)
+      await Promise.all(closed)
+      clearTimeout(late)
+      await leaving
+    },
+  }
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}

@@ -1,0 +1,207 @@
+// A debug session on the cluster over what happens to the way there: a deleted pod, cut links, kills, and what is left then.
+import { spawnSync } from 'node:child_process'
+import { readdirSync } from 'node:fs'
+import { connect, createServer, type Server, type Socket } from 'node:net'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { DapClient, stopsAt } from '../lib/debugged.ts'
+import { cluster, kubectl, tool, until } from './cluster.ts'
+import { Debugging } from './debugging.ts'
+import { devPods, project, type Project } from './project.ts'
+
+/** A link to the API server that can be cut: closed, or silent as a network that is gone. */
+class Wire {
+  private readonly sockets = new Set<Socket>()
+  private mode: 'open' | 'closed' | 'silent' = 'open'
+  private constructor(private readonly server: Server) {}
+
+  static async to(host: string, port: number): Promise<Wire> {
+    const wire: Wire = new Wire(
+      createServer((near) => {
+        if (wire.mode !== 'open') return void near.destroy()
+        const far = connect(port, host)
+        for (const [from, to] of [
+          [near, far],
+          [far, near],
+        ] as const) {
+          wire.sockets.add(from)
+          from.on('data', (chunk) => void (wire.mode === 'open' && to.write(chunk)))
+          from.on('error', () => undefined)
+          from.on('close', () => {
+            wire.sockets.delete(from)
+            if (wire.mode !== 'silent') to.destroy() // a network that is gone tells nobody
+          })
+        }
+      }),
+    )
+    await new Promise<void>((resolve) => wire.server.listen(0, '127.0.0.1', resolve))
+    return wire
+  }
+
+  get port(): number {
+    const address = this.server.address()
+    return typeof address === 'object' && address !== null ? address.port : 0
+  }
+
+  cut(): void {
+    this.mode = 'closed'
+    for (const socket of this.sockets) socket.destroy()
+  }
+  silence(): void {
+    this.mode = 'silent'
+  }
+  mend(): void {
+    this.mode = 'open'
+    for (const socket of this.sockets) socket.destroy()
+  }
+  close(): void {
+    this.cut()
+    this.server.close()
+  }
+}
+
+const session = suite<{ it: Project; debug: Debugging; client: DapClient; wire: Wire }>('the link of a debug session')
+
+session.before(async (context) => {
+  const { kubeconfig } = await cluster()
+  context.it = await project('link')
+  await devPods(context.it)
+  context.debug = new Debugging(context.it, kubeconfig)
+  context.debug.edit('one', 1)
+  await context.debug.swap()
+
+  const config = JSON.parse(await kubectl(['config', 'view', '--raw', '--flatten', '-o', 'json']))
+  for (const { cluster: api } of config.clusters) {
+    const { hostname, port } = new URL(api.server)
+    context.wire ??= await Wire.to(hostname, Number(port || 443))
+    Object.assign(api, { server: `https://127.0.0.1:${context.wire.port}`, 'tls-server-name': hostname })
+  }
+  const wired = context.it.checkout.file('kubeconfig', JSON.stringify(config))
+  await context.debug.begin([], wired)
+  context.client = await context.debug.attach()
+})
+
+session.after(async ({ it, debug, wire }) => {
+  process.stderr.write(`--- debug-dev said\n${debug?.talk}---\n`)
+  await debug?.end()
+  wire?.close()
+  await it.remove()
+})
+
+session('a link that is closed, while the program is stopped: the session comes back', async (context) => {
+  const { client, debug, wire } = context
+  assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
+  const before = client.configurations
+  const hangs = debug.ask()
+  await client.stop('value')
+  wire.cut()
+  assert.is(await hangs, 'one', 'the pod lets the program go by itself')
+  wire.mend()
+  await client.until('armed again', () => client.configurations > before, 20)
+  assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
+})
+
+session(
+  'a link that is silent (a laptop that sleeps): the program is let go, and the session comes back',
+  async (context) => {
+    const { client, debug, wire } = context
+    const before = client.configurations
+    const begin = Date.now()
+    const hangs = debug.ask()
+    await client.stop('value')
+    wire.silence()
+    assert.is(await hangs, 'one')
+    process.stderr.write(`silent → let go: ${Date.now() - begin} ms\n`)
+    wire.mend()
+    await client.until('armed again', () => client.configurations > before, 40)
+    assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
+  },
+)
+
+session('a deleted pod: the session goes on with the one that takes its place', async ({ client, debug, it }) => {
+  const [pod = ''] = await it.pods()
+  const before = client.configurations
+  await it.kubectl(['delete', 'pod', pod, '--wait=false'])
+  await client.until('armed again', () => client.configurations > before, 60)
+  const [next = ''] = await until('the next pod', 30, async () => {
+    const pods = await it.pods()
+    return pods.length === 1 && pods[0] !== pod ? pods : undefined
+  })
+  await client.until(
+    'the note',
+    () => client.notes.some((line) => line.startsWith(`${next}: this pod from now on`)),
+    30,
+  )
+  debug.edit('two', 2)
+  const count = client.configurations
+  await debug.swap()
+  await client.until('armed again', () => client.configurations > count)
+  const { line, value } = await stopsAt(client, () => debug.ask())
+  assert.equal([line, value], [debug.line, '"two"'])
+})
+
+session('dlv connect finds the same port before and after a swap', async ({ client, debug, it }) => {
+  await client.request('disconnect', {})
+  const tools = join(it.checkout.dir, '.hotswap/tools')
+  const dlv = join(tools, readdirSync(tools).find((name) => name.startsWith('dlv-')) ?? '')
+  const init = it.checkout.file('init', 'funcs ^main.greeting$\nexit -c\n')
+  // not spawnSync: the wire is in this process
+  const connected = () => tool(dlv, ['connect', `127.0.0.1:${debug.port}`, '--init', init], { limit: 30 })
+  assert.match(await connected(), /main\.greeting/)
+  debug.edit('three', 3)
+  await debug.swap()
+  assert.match(await connected(), /main\.greeting/)
+  assert.is(await debug.ask(), 'three')
+})
+
+session('debug-dev is killed at a breakpoint: the service answers, and no kubectl is left', async ({ debug, it }) => {
+  const client = await debug.attach()
+  const hangs = debug.ask()
+  await client.stop('value')
+  const begin = Date.now()
+  process.kill(debug.pid, 'SIGKILL')
+  assert.is(await hangs, 'three')
+  process.stderr.write(`debug-dev killed → answered: ${Date.now() - begin} ms\n`)
+  const left = () =>
+    spawnSync('ps', ['-eo', 'pid,args'], { encoding: 'utf8' })
+      .stdout.split('\n')
+      .filter((line) => line.includes('kubectl') && line.includes(it.namespace) && !line.includes(' delete '))
+  await until(
+    () => `the children of debug-dev to end: ${left().join('; ')}`,
+    10,
+    async () => left().length === 0,
+  )
+  const inPod = await kubectl([
+    '-n',
+    it.namespace,
+    'exec',
+    'deployment/hello',
+    '--',
+    'sh',
+    '-c',
+    'cat /proc/[0-9]*/cmdline',
+  ])
+  assert.not.match(inPod.replace(/cat \/proc.*/, ''), /debug-guard/)
+})
+
+session('two replicas: the newest is taken, the other is named, and --pod takes it', async ({ debug, it }) => {
+  await it.kubectl(['scale', 'deployment/hello', '--replicas=2'])
+  await until('two pods', 60, async () => (await it.pods()).length === 2)
+  await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
+  const [newest = '', other = ''] = await it.pods()
+  await debug.begin()
+  assert.match(debug.talk, new RegExp(`^${newest}: Delve's port there is 2345$`, 'm'))
+  assert.match(debug.talk, new RegExp(`^${other}: take requests too, .*--pod ${other}$`, 'm'))
+  await debug.end()
+  await debug.begin(['--pod', other])
+  assert.match(debug.talk, new RegExp(`^${other}: Delve's port there is 2345$`, 'm'))
+  await debug.end()
+  const { stderr } = await it.run('debug-dev', ['--pod', 'nobody'], { code: 1 })
+  assert.match(
+    stderr,
+    new RegExp(`error: there is no pod nobody that can be debugged: there are ${newest}, ${other}\n$`),
+  )
+})
+
+session.run()
