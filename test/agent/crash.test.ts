@@ -113,7 +113,7 @@ crash('later starts the program again, after 1 s, 2 s and so on', async (box) =>
   assert.ok(two > 1.6 && two < 6, `about two seconds: ${two}`)
   const row = await agent.logged('crashed')
   assert.equal([row.type, row.file], ['ERR', 'prog'])
-  assert.ok(Number((await box.status()).receipt.restarts) >= 2)
+  await until(async () => (await box.status()).receipt.restarts === '2', 5, 'restarts=2')
   const next = program({ version: 'v2' })
   const { receipt } = await box.put(next)
   assert.is(receipt.result, 'running')
