@@ -4,6 +4,7 @@ import { pathRules } from './lib/debug-paths.ts'
 import { link, type Link } from './lib/debug-link.ts'
 import { relay, type Relay } from './lib/debug-relay.ts'
 import { story } from './lib/debug-story.ts'
+import type { Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { onEnd, print, say, task, UserError } from './lib/task.ts'
 import { target, type Pod } from './lib/target.ts'
@@ -67,17 +68,23 @@ await task(about, async ({ flags }) => {
     ide?.note(line)
   }
 
-  function found(pod: Pod, others: readonly Pod[]): void {
+  function found(pod: Pod, others: readonly Pod[], { values }: Receipt): void {
     say(`${pod.name}: Delve's port there is ${pod.debugPort}`)
-    if (others.length > 0) {
-      const names = others.map(({ name }) => name).join(', ')
+    const [other] = others
+    if (other !== undefined)
       say(
-        `${names}: take requests too, which meet no breakpoint - another pod: npm run debug-dev -- --pod ${others[0]?.name}`,
+        `${others.map(({ name }) => name).join(', ')}: take requests too, which meet no breakpoint - another pod: npm run debug-dev -- --pod ${other.name}`,
       )
-    }
+    const renew =
+      where.kind === 'local'
+        ? 'npm run switch-prod && npm run switch-dev'
+        : 'npm run generate-deployment-dev && npm run switch-dev'
     if (pod.debugPort !== chosen.debugPort && where.kind === 'kubernetes')
+      say(`DEBUG_PORT is ${chosen.debugPort} in .env, the pod's own ${pod.debugPort} counts - to change it: ${renew}`)
+    const wrapper = values.get('wrapper') ?? ''
+    if (wrapper !== '' && wrapper.includes('--continue') === chosen.debugWait)
       say(
-        `DEBUG_PORT is ${chosen.debugPort} here, the pod's own ${pod.debugPort} counts - to change it: npm run generate-deployment-dev && npm run switch-dev`,
+        `DEBUG_WAIT is ${chosen.debugWait ? 1 : 0} in .env, but Delve there ${chosen.debugWait ? 'starts the program at once' : 'waits for a client'} - to change it: ${renew}`,
       )
   }
 })

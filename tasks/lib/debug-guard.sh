@@ -4,13 +4,13 @@
 #   debug-guard.sh PORT DLV BINARY AGENT...
 #
 # Each line on stdin is answered by one: the number of the socket that listens on PORT, another for each Delve, or `closed`.
-# So nobody has to try the port, which would end kubectl's port-forward. `beat` also says that debug-dev is still there,
-# `bye` that it leaves in good order. Where it vanishes instead, or is silent for long (a killed debug-dev, a laptop that
-# sleeps, a cut link), the breakpoints that it left behind are cleared and the program runs on: no request of a colleague
-# hangs in them.
+# So nobody has to try the port, which would end kubectl's port-forward. `idle` and `busy` also say that debug-dev is still
+# there, without and with an IDE, `bye` that it leaves in good order. Where it vanishes with its IDE instead, or is silent
+# for long (a killed debug-dev, a laptop that sleeps, a cut link), the breakpoints that it left behind are cleared and the
+# program runs on: no request of a colleague hangs in them.
 set -u
 
-patience=5 # turns of 2 s without a beat
+patience=5 # turns of 2 s without a word
 
 # Does anybody listen on the port? Sets inode. Listeners come first in these tables.
 listening() {
@@ -50,15 +50,16 @@ END
 
 # AGENT...: looks every two seconds whether debug-dev is silent or gone.
 watch() {
-  trap 'silent=0' USR1
-  silent=0
+  silent=0 busy=
+  trap 'silent=0 busy=' USR1
+  trap 'silent=0 busy=1' USR2
   while kill -0 $$ 2>/dev/null; do
     sleep 2 &
-    wait $! # a beat cuts it short
+    wait $! # a word cuts it short
     silent=$((silent + 1))
-    if [ $silent -gt $patience ] && halted "$@"; then let_go; fi
+    if [ -n "$busy" ] && [ $silent -gt $patience ] && halted "$@"; then let_go; fi
   done
-  let_go
+  [ -z "$busy" ] || let_go
 }
 
 main() {
@@ -66,19 +67,18 @@ main() {
   shift 3
   hex=$(printf '%04X' "$port")
   watch "$@" </dev/null >/dev/null &
-  watcher=$!
+  watcher=$! last=
   while read -r word; do
     case $word in
-      bye)
-        kill -KILL $watcher
-        return
-        ;;
-      beat) kill -USR1 $watcher ;;
+      bye) break ;;
+      idle) kill -USR1 $watcher ;;
+      busy) kill -USR2 $watcher ;;
     esac
+    [ "$word" = look ] || last=$word
     if listening; then printf '%s\n' "$inode"; else printf 'closed\n'; fi
   done
   kill -KILL $watcher
-  let_go
+  [ "$last" != busy ] || [ "$word" = bye ] || let_go
 }
 
 main "$@"

@@ -7,6 +7,8 @@ import { clean } from './task.ts'
 export interface Guard {
   /** Whether Delve's port takes connections now; false once the guard has ended. */
   readonly open: () => Promise<boolean>
+  /** Says whether an IDE is there: only then is there something to let go. */
+  readonly busy: (whether: boolean) => void
   /** Settles when the link to the pod is gone; says why. */
   readonly ended: Promise<string>
   /** Takes leave, and waits until the guard has gone. */
@@ -28,6 +30,7 @@ export function guard(target: Target, pod: Pod, dlv: string, changed: () => void
   let rest = ''
   let heard = Date.now()
   let over = ''
+  let presence = 'idle'
   let last: string | undefined
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-2048)))
   child.stdin?.on('error', () => undefined)
@@ -58,7 +61,7 @@ export function guard(target: Target, pod: Pod, dlv: string, changed: () => void
     if (Date.now() - heard > deadline) {
       over = `no answer for ${Math.round((Date.now() - heard) / 1000)} s`
       child.kill('SIGKILL')
-    } else void ask('beat')
+    } else void ask(presence)
   }, rhythm)
   void ended.then(() => {
     clearInterval(timer)
@@ -66,6 +69,10 @@ export function guard(target: Target, pod: Pod, dlv: string, changed: () => void
   })
   return {
     open: () => ask('look'),
+    busy: (whether) => {
+      presence = whether ? 'busy' : 'idle'
+      void ask(presence)
+    },
     ended,
     close: async () => {
       over = 'closed'

@@ -12,6 +12,8 @@ export interface Link {
   readonly connect: (signal: AbortSignal) => Promise<Socket>
   /** Whether Delve listens now. */
   readonly open: () => Promise<boolean>
+  /** Says whether an IDE is there: only then does the pod let the program go where this link is cut. */
+  readonly busy: (whether: boolean) => void
   /** What the agent says runs there. Throws UserError. */
   readonly receipt: () => Promise<{ readonly pod: string; readonly receipt: Receipt }>
   /** Why there is no pod; empty where there is one. */
@@ -34,7 +36,7 @@ const glance = 100 // ms between two looks at Delve's port
 /** Who is told what happens to a link. */
 export interface Listener {
   /** A pod is taken, which is another one than before. */
-  readonly found: (pod: Pod, others: readonly Pod[]) => void
+  readonly found: (pod: Pod, others: readonly Pod[], receipt: Receipt) => void
   /** What happened to the link, in a line. */
   readonly tell: (line: string) => void
   /** Another Delve listens there, or none any more. */
@@ -48,6 +50,7 @@ export async function link(target: Target, name: string | undefined, listener: L
   let going = true
   let trouble = ''
   let taken = ''
+  let busy = false
   let way: Way | undefined = await opened(true)
   void keep()
 
@@ -62,9 +65,11 @@ export async function link(target: Target, name: string | undefined, listener: L
     const receipt = await statusOf(target, pod)
     const others = pods.filter((each) => each !== pod)
     if (pod.name === taken) listener.tell(`${pod.name}: linked again`)
-    else listener.found(pod, others)
+    else listener.found(pod, others, receipt)
     taken = pod.name
-    return wayTo(target, pod, receipt, listener)
+    const made = wayTo(target, pod, receipt, listener)
+    made.guard.busy(busy)
+    return made
   }
 
   async function keep(): Promise<void> {
@@ -103,6 +108,10 @@ export async function link(target: Target, name: string | undefined, listener: L
           if (!(error instanceof UserError)) throw error
         }
       }
+    },
+    busy: (whether) => {
+      busy = whether
+      way?.guard.busy(whether)
     },
     open: async () => (await way?.guard.open()) ?? false,
     receipt: async () => {

@@ -57,6 +57,7 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
 
   function serve(socket: Socket, speaks: 'dap' | 'rpc'): void {
     clients.add(socket)
+    link.busy(true)
     const gone = new AbortController()
     socket.once('close', () => {
       gone.abort()
@@ -161,11 +162,19 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
 
   /** The last client has left: its breakpoints leave with it. */
   async function goodBye(): Promise<void> {
+    if (await cleared()) link.busy(clients.size > 0)
+  }
+
+  async function cleared(): Promise<boolean> {
     const signal = AbortSignal.timeout(goodbye)
-    if (!(await link.open())) return
-    await letGo(async () => rpc(await link.connect(signal))).catch((error: unknown) => {
+    try {
+      // without a Delve there is no breakpoint either
+      if (await link.open()) await letGo(async () => rpc(await link.connect(signal)))
+      return true
+    } catch (error) {
       say(`the breakpoints could not be cleared: ${error instanceof Error ? error.message : error}`)
-    })
+      return false
+    }
   }
 
   return {

@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { buildOf, recordMachine } from './builds.ts'
 import { meaning } from './complaint.ts'
+import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
@@ -297,11 +298,14 @@ function refused(pod: Pod, receipt: Receipt): UserError {
   const ended = values.get('reason') ?? 'no reason given'
   const reason = ended === 'exit status 0' ? `${ended}: only a program that stays can be swapped in` : ended
   const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : 'nothing runs there now'
+  const fault = debuggerFault(ended, log)
   const text = () => {
     switch (values.get('result')) {
       case 'rolled-back':
+        if (fault !== undefined) return `the previous binary ${binaryWords(receipt)} is back: ${fault}`
         return `it crashed (${reason}); the previous binary ${binaryWords(receipt)} is back - fix it, then npm run build and npm run deploy-dev`
       case 'crashed':
+        if (fault !== undefined) return `nothing runs there now: ${fault}`
         return `it crashed (${reason}) and nothing runs there now - fix it, then npm run build and npm run deploy-dev`
       case 'busy':
         return `busy: ${reason}; ${runs} - try again when it is done`

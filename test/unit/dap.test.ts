@@ -3,6 +3,7 @@ import * as assert from 'uvu/assert'
 import { decoder, encode, type Message, opening } from '../../tasks/lib/dap.ts'
 import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug-session.ts'
 import { debuggerFault } from '../../tasks/lib/debug-fault.ts'
+import { merged } from '../../tasks/lib/debug-editor.ts'
 import { plot } from '../../tasks/lib/debug-story.ts'
 
 // --- what a connection speaks, and how messages are framed ---
@@ -458,3 +459,53 @@ tale('why Delve did not start it, with both sides', () => {
 })
 
 tale.run()
+
+// --- launch.json ---
+
+const launch = suite('launch.json')
+const ours = { name: 'hotswap-dev', type: 'go', port: 2345 }
+const block = (indent: string, eol = '\n') =>
+  JSON.stringify(ours, null, indent.slice(indent.length / 2)).replaceAll('\n', eol + indent)
+
+launch('is written where there is none', () => {
+  assert.equal(JSON.parse(merged('', 'f', ours)), { version: '0.2.0', configurations: [ours] })
+})
+
+launch('keeps every byte of what is there: comments, tabs, commas, line ends', () => {
+  const cases: [before: string, after: (own: string) => string, own: string][] = [
+    [
+      '{\n\t// mine\n\t"configurations": [\n\t\t{ "name": "a" }, // one\n\t],\n}\n',
+      (own) => `{\n\t// mine\n\t"configurations": [\n\t\t{ "name": "a" }, // one\n\t\t${own},\n\t],\n}\n`,
+      block('\t\t'),
+    ],
+    [
+      '{\r\n  "configurations": [\r\n    {"name": "a"} /* , */\r\n  ]\r\n}',
+      (own) => `{\r\n  "configurations": [\r\n    {"name": "a"}, /* , */\r\n    ${own}\r\n  ]\r\n}`,
+      block('    ', '\r\n'),
+    ],
+    [
+      '{\n    "version": "0.2.0", // no list yet\n}\n',
+      (own) => `{\n    "version": "0.2.0", // no list yet\n    "configurations": [\n        ${own}\n    ],\n}\n`,
+      block('        '),
+    ],
+    ['{\n  "configurations": []\n}', (own) => `{\n  "configurations": [\n    ${own}\n  ]\n}`, block('    ')],
+  ]
+  for (const [before, after, own] of cases) {
+    const text = merged(before, 'f', ours)
+    assert.is(text, after(own))
+    assert.is(merged(text, 'f', ours), text, 'again the same')
+  }
+})
+
+launch('brings its own configuration up to date, and nothing else in it', () => {
+  const text = '{ "configurations": [ { "name": "hotswap-dev", "type": "go", /* mine */ "port": 1, "cwd": "x" } ] }'
+  assert.is(merged(text, 'f', ours), text.replace('"port": 1', '"port": 2345'))
+})
+
+launch('a file that is no launch.json is left alone, and named with its line', () => {
+  assert.throws(() => merged('{\n  "configurations": [\n', 'f', ours), /f:3: CloseBracketExpected|f:3: /)
+  assert.throws(() => merged('[]', 'f', ours), /f is no launch\.json/)
+  assert.throws(() => merged('{"configurations": {}}', 'f', ours), /configurations is no list/)
+})
+
+launch.run()
