@@ -66,6 +66,7 @@ main() {
   port=$1 dlv=$2 binary=$3
   shift 3
   hex=$(printf '%04X' "$port")
+  trap '' USR1 USR2 # until it has its own traps, they would end it
   watch "$@" </dev/null >/dev/null &
   watcher=$! last=
   while read -r word; do

@@ -17,7 +17,7 @@ export interface Guard {
 
 const script = readFileSync(new URL('./debug-guard.sh', import.meta.url), 'utf8')
 const rhythm = 2_000 // ms between beats; the script knows it
-const deadline = 10_000 // ms without an answer: the link is cut, whatever TCP thinks
+const deadline = 8_000 // ms without an answer: the link is cut, whatever TCP thinks; before the pod's own patience is over
 
 /** Starts the guard. `dlv` is the word that runs Delve there; `changed` is told when another Delve listens, or none any more. */
 export function guard(target: Target, pod: Pod, dlv: string, changed: () => void): Guard {
@@ -56,10 +56,14 @@ export function guard(target: Target, pod: Pod, dlv: string, changed: () => void
       waiting.push(resolve)
       child.stdin?.write(`${word}\n`)
     })
+  let ticked = Date.now()
   const timer = setInterval(() => {
-    // a machine that has slept notices it here as well: the pod has let the program go in the meantime
-    if (Date.now() - heard > deadline) {
-      over = `no answer for ${Math.round((Date.now() - heard) / 1000)} s`
+    const now = Date.now()
+    // where this machine has slept, the pod may have let the program go in the meantime
+    const silent = Math.max(now - heard, now - ticked)
+    ticked = now
+    if (silent > deadline) {
+      over = `no answer for ${Math.round(silent / 1000)} s`
       child.kill('SIGKILL')
     } else void ask(presence)
   }, rhythm)

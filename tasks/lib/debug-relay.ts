@@ -85,6 +85,7 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     delve.pipe(socket)
   }
 
+  /** DAP: VS Code, nvim-dap, Zed, Helix. Ends with the connection of the IDE. */
   async function dap(socket: Socket, gone: AbortSignal): Promise<void> {
     const session = dapSession(rules)
     const decode = decoder()
@@ -123,6 +124,7 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     while (!gone.aborted) {
       const found = await ready(gone)
       clearTimeout(late)
+      if (gone.aborted) return void found.delve.destroy()
       delve = found.delve
       const closed = new Promise((resolve) => found.delve.once('close', resolve))
       each(decoder(), session.fromDelve, delve)

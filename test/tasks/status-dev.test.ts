@@ -58,7 +58,8 @@ status('shows an agent that waits for a binary', async (loop) => {
 status('shows a program that has crashed, and why', async (loop) => {
   loop.installed(program({ version: 'v1', lines: 2, dies: 0, code: 3 }))
   await loop.up()
-  await until('the crash', () => loop.receipt().result === 'crashed')
+  // from the third crash on the back-off leaves seconds to look
+  await until('the third crash', () => loop.receipt().result === 'crashed' && Number(loop.receipt().restarts) >= 2)
   const { code, stdout, stderr } = await loop.task('status-dev')
   assert.equal({ code, stderr }, { code: 0, stderr: `${where}local | line 1 of 2\nlocal | line 2 of 2\n` })
   assert.match(stdout, /\nlocal +crashed( +-){5} +\d+ +- +exit status 3\n$/)
