@@ -1,0 +1,115 @@
+// container-dev with fakes of the container tools: which words they are called with, and what is said when they fail.
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { hostArch } from '../../tasks/lib/elf.ts'
+import { defaults } from '../../tasks/lib/settings.ts'
+import { tool } from '../e2e/cluster.ts'
+import { checkout, type Checkout } from '../lib/checkout.ts'
+
+const container = suite<{ copy: Checkout }>('container-dev')
+
+/** A checkout with a built binary, and a Delve that was built before. */
+container.before.each(async (context) => {
+  context.copy = checkout()
+  const { copy } = context
+  const go = (await tool('go', ['env', 'GOVERSION'])).trim()
+  copy.file(`.hotswap/tools/dlv-${defaults().dlvVersion}-${go.replace(/[^\w.-]/g, '-')}-${hostArch()}`, 'dlv', 0o755)
+  const { code, stderr } = await copy.run('build')
+  assert.is(code, 0, stderr)
+})
+container.after.each(({ copy }) => copy.remove())
+
+const words = (image: string, base: string) => [
+  'build',
+  '--network=none',
+  '--build-arg',
+  `BASE_IMAGE=${base}`,
+  '--build-arg',
+  'BINARY_PATH=/usr/local/bin/hello',
+  '--build-arg',
+  'RUN_AS=root',
+  '--build-arg',
+  'DEBUG_OPTIONS=dlv exec --listen=127.0.0.1:2345 --headless --accept-multiclient --continue --only-same-user=false {{binPath}} --',
+  '-t',
+  image,
+]
+
+container('asks for the user of the base, builds without a network, and prints the image', async ({ copy }) => {
+  copy.fake('docker', 'exit 0')
+  const { code, stdout, stderr } = await copy.run('container-dev')
+  assert.equal([code, stdout], [0, 'hello-dev\n'])
+  assert.is(stderr, `docker · hello-dev from debian:bookworm-slim · ${hostArch()}\n`)
+  const [inspect, build = [], ...more] = copy.calls('docker')
+  assert.equal(inspect, ['image', 'inspect', '--format', '{{.Config.User}}', 'debian:bookworm-slim'])
+  assert.equal(build.slice(0, -1), words('hello-dev', 'debian:bookworm-slim'))
+  assert.equal(more, [])
+})
+
+container('keeps the user of the base, after pulling it where it is not here', async ({ copy }) => {
+  copy.fake('docker', 'case "$1" in pull) touch "$0.pulled" ;; image) [ -e "$0.pulled" ] && echo 1000:1000 ;; esac')
+  assert.is((await copy.run('container-dev')).code, 0)
+  const calls = copy.calls('docker')
+  assert.equal(
+    calls.map(([word]) => word),
+    ['image', 'pull', 'image', 'build'],
+  )
+  assert.ok(calls[3]?.includes('RUN_AS=1000:1000'))
+})
+
+for (const [to, command, args, env] of [
+  ['push', 'docker', ['push', 'hello-dev'], {}],
+  ['kind', 'kind', ['load', 'docker-image', 'hello-dev', '--name', 'box'], { KUBE_CONTEXT: 'kind-box' }],
+  ['kind', 'kind', ['load', 'docker-image', 'hello-dev'], {}],
+  ['minikube', 'minikube', ['image', 'load', 'hello-dev'], {}],
+  ['k3d', 'k3d', ['image', 'import', 'hello-dev', '--cluster', 'box'], { KUBE_CONTEXT: 'k3d-box' }],
+] as const)
+  container(`brings the image into the cluster: ${to} ${Object.values(env).join()}`, async ({ copy }) => {
+    copy.fake('docker', 'exit 0')
+    if (command !== 'docker') copy.fake(command, 'exit 0')
+    const { code, stdout, stderr } = await copy.run('container-dev', [], { env: { IMAGE_TO: to, ...env } })
+    assert.equal([code, stdout], [0, 'hello-dev\n'], stderr)
+    assert.equal(copy.calls(command).at(-1), [...args])
+    assert.match(stderr, new RegExp(`\n${command} ${args.join(' ')}\n$`))
+  })
+
+container('says what is missing before it builds', async ({ copy }) => {
+  const failure = async (env: Record<string, string>, message: string, code: number) => {
+    const end = await copy.run('container-dev', [], { env })
+    assert.equal([end.code, end.stdout, end.stderr.split('\n').at(-2)], [code, '', message])
+  }
+  copy.fake('docker', 'exit 0')
+  await failure(
+    { DEV_IMAGE: '' },
+    'error: DEV_IMAGE is empty: there is no image to build - put one into .env: DEV_IMAGE=hello-dev',
+    2,
+  )
+  await failure(
+    { CONTAINER_TOOL: 'buildah' },
+    'error: buildah is not on PATH: it is needed to build the image (CONTAINER_TOOL)',
+    1,
+  )
+  await failure(
+    { IMAGE_TO: 'k3d' },
+    'error: k3d is not on PATH: it is needed to bring the image into the cluster (IMAGE_TO=k3d)',
+    1,
+  )
+  await failure({ BINARY: 'bin/none' }, 'error: there is no bin/none - run npm run build', 1)
+  writeFileSync(join(copy.dir, 'bin/hello'), '#!/bin/sh\n')
+  await failure({}, 'error: bin/hello is a script - run npm run build', 1)
+  assert.throws(() => copy.calls('docker'), 'the tool was not called')
+})
+
+container('ends in 1 where the tool cannot build, or not bring the image in', async ({ copy }) => {
+  copy.fake('docker', 'case "$1" in build) echo "no space left" >&2; exit 1 ;; esac')
+  const built = await copy.run('container-dev')
+  assert.equal([built.code, built.stdout], [1, ''])
+  assert.match(built.stderr, /\nno space left\nerror: docker could not build hello-dev: its own words are above\n$/)
+  copy.fake('docker', 'case "$1" in push) echo denied >&2; exit 1 ;; esac')
+  const pushed = await copy.run('container-dev', [], { env: { IMAGE_TO: 'push' } })
+  assert.equal([pushed.code, pushed.stdout], [1, ''])
+  assert.match(pushed.stderr, /\ndenied\nerror: hello-dev is built, but docker did not bring it into the cluster\n$/)
+})
+
+container.run()
