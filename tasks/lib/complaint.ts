@@ -12,6 +12,13 @@ export function meaning(stderr: string): string {
     /^error: /i,
     '',
   )
+  const invalid = lines.findIndex((each) => /^The \w+ "[^"]+" is invalid:/.test(each))
+  if (invalid >= 0) {
+    // one fault stands on the same line, several below it; the values between field and reason can be pages
+    const [head = '', first = ''] = (lines[invalid] ?? '').split(/(?<= is invalid): ?/, 2)
+    const faults = [first, ...lines.slice(invalid + 1)].filter((fault) => fault !== '')
+    return `${head}: ${faults.map((fault) => `${fault.replace(/^\* /, '').split(': ')[0]}: ${fault.split(': ').at(-1)}`).join('; ')}`
+  }
   if (/pods? "[^"]+" not found/i.test(line)) return 'the pod is gone'
   if (/executable file not found|no such file or directory/i.test(line))
     return `there is no such program in the container: ${/exec: "?([^":]+)/.exec(line)?.[1] ?? shortened(line)}`

@@ -31,10 +31,9 @@ export async function apply(cluster: Cluster, manifest: string): Promise<void> {
   for (const line of (await cluster.read(['apply', '-f', manifest])).trim().split('\n')) say(line)
 }
 
-/** The workload whose selector the server refuses to change. */
+/** The workload whose selector the server refuses to change; undefined where anything else is wrong too: nothing is deleted. */
 function immutable(complaint: string, mine: readonly Workload[]): Workload | undefined {
-  if (!/selector.*field is immutable/.test(complaint)) return undefined
-  const [, kind, name] = /The (\w+) "([^"]+)" is invalid/.exec(complaint) ?? []
+  const [, kind, name] = /^The (\w+) "([^"]+)" is invalid: spec\.selector: field is immutable$/.exec(complaint) ?? []
   return mine.find((each) => each.kind === kind && each.name === name)
 }
 

@@ -163,6 +163,14 @@ pods('a complaint is one line with the next step', () => {
       'exec: "hotswap-dev": executable file not found in $PATH',
       /^there is no such program in the container: hotswap-dev$/,
     ],
+    [
+      'The Deployment "hello" is invalid: spec.selector: Invalid value: {"matchLabels":{"a":"b: c"}}: field is immutable',
+      /^The Deployment "hello" is invalid: spec\.selector: field is immutable$/,
+    ],
+    [
+      'The Deployment "hello" is invalid: \n* spec.template.metadata.labels: Invalid value: {}: does not match\n* spec.selector: Invalid value: {}: field is immutable',
+      /^The Deployment "hello" is invalid: spec\.template\.metadata\.labels: does not match; spec\.selector: field is immutable$/,
+    ],
     ['\u001b[31mred\u001b[0m', /^red$/],
     ['', /^$/],
   ]
