@@ -1,8 +1,8 @@
 // A debug session on the cluster, on one socket: twenty swaps, one from a breakpoint, a crash, a plain build, and the end.
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DapClient, stopsAt } from '../lib/debugged.ts'
-import { cluster, until } from './cluster.ts'
+import { DapClient, stopsAt, stopsInTheEnd } from '../lib/debugged.ts'
+import { cluster } from './cluster.ts'
 import { Debugging } from './debugging.ts'
 import { devPods, project, type Project } from './project.ts'
 
@@ -72,10 +72,7 @@ session('a crash is rolled back under the session', async ({ client, debug }) =>
   debug.edit('crashed', 6, '	os.Exit(3)\n')
   await debug.swap(1)
   await client.until('the note', () => client.notes.some((line) => /crashed .* is back/.test(line)))
-  await until('the breakpoint of the old code', 20, async () => {
-    const hit = await stopsAt(client, () => debug.ask(), 3).catch(() => undefined)
-    return hit?.value === '"from a breakpoint"'
-  })
+  assert.is((await stopsInTheEnd(client, () => debug.ask())).value, '"from a breakpoint"')
 })
 
 session('a plain build says how to get a debugger, and a debug build brings it back', async ({ client, debug, it }) => {
