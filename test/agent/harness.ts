@@ -370,7 +370,13 @@ export class Box {
   async started(start: Start = {}) {
     const agent = this.agent(start)
     const pid = await agent.ready('v1')
-    await agent.prints('\tstarted\t', 60)
+    // a program that floods pushes the row out of the output that is kept: then status says it
+    const running = () => this.status(start).then(({ receipt }) => receipt.result === 'running')
+    await until(
+      async () => agent.out.toString().includes('\tstarted\t') || (await running().catch(() => false)),
+      60,
+      'the row started, or a status that says running',
+    )
     return { agent, pid }
   }
 
