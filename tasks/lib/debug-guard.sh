@@ -50,7 +50,7 @@ END
 
 # AGENT...: looks every two seconds whether debug-dev is silent or gone.
 watch() {
-  silent=0 busy=
+  silent=0 busy=1 # the first word may come before the traps are there
   trap 'silent=0 busy=' USR1
   trap 'silent=0 busy=1' USR2
   while kill -0 $$ 2>/dev/null; do

@@ -10,8 +10,7 @@ import type { Project } from './project.ts'
 export class Debugging {
   port = 0
   talk = ''
-  private child: ChildProcess | undefined
-  private ended: Promise<unknown> = Promise.resolve()
+  private readonly children: { readonly child: ChildProcess; readonly ended: Promise<unknown> }[] = []
   private readonly original: string
   readonly file: string
   readonly mark: Mark
@@ -31,7 +30,7 @@ export class Debugging {
   }
 
   get pid(): number {
-    return this.child?.pid ?? 0
+    return this.children.at(-1)?.child.pid ?? 0
   }
 
   /** Starts debug-dev. */
@@ -40,8 +39,7 @@ export class Debugging {
     this.talk = ''
     const env = { KUBECONFIG: kubeconfig, DEBUG_LOCAL_PORT: String(this.port) }
     const { child, ended } = this.it.checkout.launch('debug-dev', args, { env, limit: 600_000 })
-    this.child = child
-    this.ended = ended
+    this.children.push({ child, ended })
     const hear = (chunk: Buffer) => void (this.talk += chunk.toString())
     child.stdout?.on('data', hear)
     child.stderr?.on('data', hear)
@@ -54,8 +52,10 @@ export class Debugging {
 
   /** Ctrl-C. */
   async end(): Promise<void> {
-    this.child?.kill('SIGINT')
-    await this.ended
+    for (const { child, ended } of this.children.splice(0)) {
+      child.kill('SIGINT')
+      await ended
+    }
   }
 
   attach = () => DapClient.attach(this.port, [this.mark])
