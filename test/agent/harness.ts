@@ -278,6 +278,15 @@ class Agent extends Spawned {
   messages = () => this.rows().map((row) => row.message)
 }
 
+const bodies = new WeakMap<Buffer, Buffer>()
+
+/** The bytes in gzip, made once. */
+function squeezed(bytes: Buffer): Buffer {
+  const body = bodies.get(bytes) ?? gzipSync(bytes, { level: 1 })
+  bodies.set(bytes, body)
+  return body
+}
+
 // --- a box: one folder, one shell, the processes in it ---
 
 export interface Start {
@@ -370,13 +379,10 @@ export class Box {
   async started(start: Start = {}) {
     const agent = this.agent(start)
     const pid = await agent.ready('v1')
+    const row = () => agent.out.toString().includes('\tstarted\t')
     // a program that floods pushes the row out of the output that is kept: then status says it
-    const running = () => this.status(start).then(({ receipt }) => receipt.result === 'running')
-    await until(
-      async () => agent.out.toString().includes('\tstarted\t') || (await running().catch(() => false)),
-      60,
-      'the row started, or a status that says running',
-    )
+    const running = async () => row() || (await this.status(start)).receipt.result === 'running'
+    await until(row, 5, 'the row started').catch(() => until(running, 55, 'the row started, or a status that says so'))
     return { agent, pid }
   }
 
@@ -398,7 +404,7 @@ export class Box {
   }
 
   private async upload(bytes: Buffer, sent: Sent): Promise<Answer> {
-    const body = sent.encoding === 'gzip' ? gzipSync(bytes, { level: 1 }) : bytes
+    const body = sent.encoding === 'gzip' ? squeezed(bytes) : bytes
     const upload = this.opened(sent)
     upload.send(header(bytes, { size: body.length, ...sent }))
     upload.send(body)
