@@ -15,7 +15,7 @@ const about = {
     limit: { type: 'string', value: 'SECONDS', help: 'for one file, before it is killed; default: 240' },
     folder: { type: 'string', value: 'FOLDER', help: 'where the test files are; default: test' },
   },
-  more: 'Files under test/e2e need a cluster: they run where an argument names them (npm run test:e2e).',
+  more: 'Files under test/e2e need a cluster: npm run test:e2e runs them.',
 } as const
 
 interface Verdict {
@@ -45,7 +45,7 @@ await task(about, async ({ flags, operands }) => {
       passed += verdict.passed
       failed += verdict.failed
       print(`${verdict.why === '' ? 'ok  ' : 'FAIL'}  ${file}  ${verdict.passed} passed  ${took}`)
-      for (const line of verdict.output.split('\n')) if (line.startsWith('not run')) print(`      ${line}`)
+      for (const line of verdict.output.split('\n')) if (/^(?:not run|measured)\b/.test(line)) print(`      ${line}`)
       if (verdict.why !== '') print(`${verdict.output.trimEnd()}\n      ${file}: ${verdict.why}`)
     }
   }
@@ -60,13 +60,13 @@ function count(name: string, text: string | boolean | undefined, otherwise: numb
   return Number(text)
 }
 
-/** Test files in the order of their names, which hold one of the parts; those of test/e2e only where a part says so. */
+/** Test files in the order of their names, which hold one of the parts; not those of an e2e folder below this one. */
 function testFiles(folder: string, parts: readonly string[]): string[] {
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
+    .filter((name) => !name.startsWith('e2e/'))
     .map((name) => join(folder, name))
     .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
-    .filter((file) => !file.includes('/e2e/') || parts.some((part) => part.includes('e2e')))
     .sort()
 }
 

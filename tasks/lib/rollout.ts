@@ -7,6 +7,8 @@ import { awaited, trouble, workloads, type Workload } from './workloads.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it
 const step = 500 // ms
+// ms that a fault must stand: what the run before has left (a pod with the old image, a quota that has just gone) may still show
+const stands = 10_000
 
 /**
  * Applies the manifest, after a dry run on the server. Where a workload's selector is immutable and differs, that one
@@ -46,7 +48,7 @@ export async function settled(cluster: Cluster, manifest: string, selector: stri
   const names = mine.filter(({ kind }) => kind !== 'Pod').map(({ kind, name }) => `${kind.toLowerCase()}/${name}`)
   if (names.length === 0) return
   const said = new Set<string>() // a pull that fails says two things in turn
-  let going = true
+  let [going, hopeful] = [true, Date.now()]
   onEnd(() => void (going = false))
   for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
     const answer: unknown = JSON.parse(await cluster.read(['get', ...names, '-o', 'json']))
@@ -58,7 +60,8 @@ export async function settled(cluster: Cluster, manifest: string, selector: stri
     const now = [...open, ...why].join('; ')
     if (!said.has(now)) say(`waiting: ${now}`)
     said.add(now)
-    if (Date.now() > end || hopeless(now))
+    if (!hopeless(now)) hopeful = Date.now()
+    if (Date.now() > end || Date.now() - hopeful > stands)
       throw new UserError(`the pods did not come up: ${now} - correct that, then run the command again`)
   }
 }

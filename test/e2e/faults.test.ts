@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { header } from '../../tasks/lib/deliver.ts'
 import { cluster, until } from './cluster.ts'
-import { devPods, project, type Project } from './project.ts'
+import { devPods, project, timedDeploy, type Project } from './project.ts'
 
 const faults = suite<{ it: Project }>('faults')
 faults.before(async (context) => {
@@ -92,7 +92,7 @@ async function slowLink(it: Project, rate: number, cut = Infinity, forGood = tru
 faults('three pods get the binary at once, each with a receipt of its own', async ({ it }) => {
   it.edit('three, version ')
   await it.run('build')
-  const { stdout } = await it.run('deploy-dev')
+  const { stdout } = await timedDeploy(it, 'three, version ')
   const pods = await it.pods()
   assert.equal(
     stdout
@@ -277,6 +277,21 @@ faults('a quota that is too small is named', async ({ it }) => {
   )
   await it.kubectl(['delete', 'quota', 'small'])
   await it.kubectl(['rollout', 'restart', 'deployment/hello'])
+  await it.run('switch-dev')
+})
+
+faults('a terminating pod gets nothing, and is named', async ({ it }) => {
+  const [pod = ''] = await it.pods()
+  const finalizers = (list: string) => ['patch', 'pod', pod, '-p', `{"metadata":{"finalizers":${list}}}`]
+  await it.kubectl(finalizers('["example.com/held"]'))
+  await it.kubectl(['scale', 'deployment/hello', '--replicas=0'])
+  await until('the pod to terminate', 30, () =>
+    it.kubectl(['get', 'pod', pod, '-o', 'jsonpath={.metadata.deletionTimestamp}']),
+  )
+  const { stdout, stderr } = await it.run('deploy-dev', [], { code: 1 })
+  await it.kubectl(finalizers('null'))
+  assert.is(stdout, '')
+  assert.match(stderr, new RegExp(`error: .*${pod} is terminating`))
   await it.run('switch-dev')
 })
 

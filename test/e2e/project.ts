@@ -11,7 +11,11 @@ export interface Project {
   /** KEY=value lines for .env, on top of those that lead to the cluster. */
   set(lines: Readonly<Record<string, string>>): void
   /** Runs a task to its end. Throws with all that it said where its exit code is another one (default 0). */
-  run(name: string, args?: readonly string[], options?: { code?: number; limit?: number }): Promise<Ended>
+  run(
+    name: string,
+    args?: readonly string[],
+    options?: { code?: number; limit?: number; env?: Record<string, string> },
+  ): Promise<Ended>
   /** kubectl in the namespace. */
   kubectl(args: readonly string[], input?: string): Promise<string>
   /** Names of the live pods of app=hello, newest first. */
@@ -57,8 +61,8 @@ export async function project(word: string, base = 'local/debian:1'): Promise<Pr
           .join(''),
       )
     },
-    async run(name, args = [], { code = 0, limit = 180 } = {}) {
-      const end = await copy.run(name, args, { env: { KUBECONFIG: kubeconfig }, limit: limit * 1000 })
+    async run(name, args = [], { code = 0, limit = 180, env = {} } = {}) {
+      const end = await copy.run(name, args, { env: { KUBECONFIG: kubeconfig, ...env }, limit: limit * 1000 })
       if (end.code !== code)
         throw new Error(`${name} ${args.join(' ')} ended with ${end.code ?? end.signal}:\n${end.stdout}${end.stderr}`)
       return end
@@ -114,6 +118,20 @@ export async function production(
     'manifests/deployment.yml',
     manifest.replace(/image: hello\b.*/, `image: ${image}`).replace('replicas: 1', `replicas: ${replicas}`),
   )
+}
+
+/**
+ * Deploys, and asks the pods all the while. Returns the seconds from the start of deploy-dev (Node's start included) to
+ * the moment when the last pod has answered with `words`, which the file's runner prints, and what deploy-dev said.
+ */
+export async function timedDeploy(made: Project, words: string): Promise<Ended> {
+  const pods = await made.pods()
+  const begin = performance.now()
+  const deploy = made.run('deploy-dev')
+  await Promise.all(pods.map((pod) => made.answer(pod, (body) => body.startsWith(words))))
+  const took = ((performance.now() - begin) / 1000).toFixed(2)
+  process.stderr.write(`\nmeasured: npm run deploy-dev to the new version serving, ${pods.length} replicas: ${took} s\n`)
+  return deploy
 }
 
 /** From nothing to dev pods that answer: the chapters up to switch-dev. */

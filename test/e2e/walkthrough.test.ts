@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { loadImage, until } from './cluster.ts'
-import { production, project, type Project } from './project.ts'
+import { production, project, timedDeploy, type Project } from './project.ts'
 
 for (const base of ['local/debian:1', 'local/busybox:1']) {
   const walk = suite<{ it: Project }>(`walkthrough on ${base}`)
@@ -52,7 +52,7 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
       const sha256 = createHash('sha256')
         .update(readFileSync(join(it.checkout.dir, 'bin/hello')))
         .digest('hex')
-      const { stdout } = await it.run('deploy-dev')
+      const { stdout } = await timedDeploy(it, 'good morning, version ')
       const [pod = ''] = await it.pods()
       assert.match(
         stdout,
@@ -91,6 +91,38 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
     )
   })
 
+  walk('an exec session outlives a swap, and the files are where the README says', async ({ it }) => {
+    const [pod = ''] = await it.pods()
+    const session = it.kubectl(['exec', pod, '--', 'sh', '-c', 'sleep 6; echo still here'])
+    it.edit('good night, version ')
+    await it.run('build')
+    await it.run('deploy-dev')
+    assert.match(await it.answer(pod), /^good night, version /)
+    assert.is(await session, 'still here\n')
+    const places = ['', '-prev'].map((end) => `/usr/local/bin/hello${end}`)
+    const logs = ['/hello.log', '/hotswap-dev.log', '/usr/local/bin/.hotswap-hello']
+    const all = [...places, ...logs]
+    assert.is(await it.kubectl(['exec', pod, '--', 'ls', '-d', ...all]), `${[...all].sort().join('\n')}\n`)
+    const left = await it.kubectl(['exec', pod, '--', 'ls', '/usr/local/bin'])
+    assert.not.match(left, /^hello-dev/m)
+  })
+
+  walk('the agent of a manifest with -t5 swaps as well, and is more patient', async ({ it }) => {
+    const dev = join(it.checkout.dir, 'manifests-dev/deployment-dev.yml')
+    const patient = it.checkout
+      .read('manifests-dev/deployment-dev.yml')
+      .replace('[hotswap-dev, -r,', '[hotswap-dev, -t5, -r,')
+    assert.match(patient, /\[hotswap-dev, -t5, /)
+    it.checkout.file('manifests-dev/deployment-dev.yml', patient)
+    await it.kubectl(['apply', '-f', dev])
+    await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
+    await it.run('switch-dev')
+    await it.run('deploy-dev')
+    const [pod = ''] = await it.pods()
+    assert.match(await it.answer(pod), /^good night, version /)
+    assert.match(await it.kubectl(['exec', pod, '--', 'cat', '/usr/local/bin/.hotswap-hello/agent']), /^limit=1500$/m)
+  })
+
   walk('a crash is rolled back, and says its last words', async ({ it }) => {
     const main = it.checkout.read('examples/hello/main.go')
     it.checkout.file('examples/hello/main.go', main.replace('addr := flag', 'panic("a bug")\n\taddr := flag'))
@@ -100,7 +132,7 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
     const [pod = ''] = await it.pods()
     assert.match(stderr, new RegExp(`${pod} \\| panic: a bug\n`))
     assert.match(stderr, /error: .* it crashed \(exit status 2\); the previous binary .* is back - fix it/)
-    assert.match(await it.answer(pod), /^good evening, version /)
+    assert.match(await it.answer(pod), /^good night, version /)
   })
 
   walk('a debug build runs under Delve, and crashes are rolled back there too', async ({ it }) => {

@@ -18,12 +18,14 @@ runner('is green where all have passed', async ({ copy }) => {
   copy.file('test/a.test.ts', `${head}${pass}test('too', () => {})\ntest.run()`)
   copy.file('test/unit/b.test.ts', `${head}${pass}test.run()`)
   copy.file('test/unit/helper.ts', 'throw new Error("no test")')
-  copy.file('test/e2e/c.test.ts', 'throw new Error("needs a cluster")')
+  copy.file('test/e2e/c.test.ts', `${head}${pass}test.run()`)
   const { code, stdout, stderr } = await copy.run('test/run.ts')
   assert.is(code, 0)
   assert.is(stderr, '')
   assert.match(stdout, /^ok {4}test\/a\.test\.ts {2}2 passed {2}\d+\.\d s$/m)
   assert.match(stdout, /\n3 passed, 0 failed\n$/)
+  const ofCluster = await copy.run('test/run.ts', ['--folder', 'test/e2e'])
+  assert.match(ofCluster.stdout, /^ok {4}test\/e2e\/c\.test\.ts .*\n1 passed, 0 failed\n$/)
 })
 
 runner('is red in each way in which uvu alone is green', async ({ copy }) => {
