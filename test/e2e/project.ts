@@ -130,7 +130,9 @@ export async function timedDeploy(made: Project, words: string): Promise<Ended> 
   const deploy = made.run('deploy-dev')
   await Promise.all(pods.map((pod) => made.answer(pod, (body) => body.startsWith(words))))
   const took = ((performance.now() - begin) / 1000).toFixed(2)
-  process.stderr.write(`\nmeasured: npm run deploy-dev to the new version serving, ${pods.length} replicas: ${took} s\n`)
+  process.stderr.write(
+    `\nmeasured: npm run deploy-dev to the new version serving, ${pods.length} replicas: ${took} s\n`,
+  )
   return deploy
 }
 
