@@ -10,6 +10,7 @@ import { buildOf, recordMachine } from './builds.ts'
 import { meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
+import { memoryFault } from './memory.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
@@ -164,9 +165,8 @@ async function attempt(
     const machine = archOfUname(greeting.values.get('machine') ?? '')
     // the sandbox is this machine, whatever the cluster's nodes are
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
-    refuseBeforehand(parcel, greeting)
-
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
+    refuseBeforehand(pod, parcel, wrapped, greeting)
     if (parcel.debug && !wrapped)
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
@@ -269,7 +269,7 @@ function cut(pod: Pod, { how, stderr }: Ended): UserError {
 }
 
 /** What the greeting already rules out. */
-function refuseBeforehand({ bytes, machine }: Parcel, { values }: Receipt): void {
+function refuseBeforehand(pod: Pod, { bytes, machine }: Parcel, wrapped: boolean, { values }: Receipt): void {
   const spoken = Number(values.get('agent')?.split(' ').at(-1))
   if (!(spoken >= protocol))
     throw new UserError(
@@ -290,6 +290,8 @@ function refuseBeforehand({ bytes, machine }: Parcel, { values }: Receipt): void
     throw new UserError(
       `disk full: the binary has ${size(bytes.length)}, ${size(free)} are free there - make room in the pod`,
     )
+  const tight = pod.memory && memoryFault(pod.memory, bytes.length, wrapped)
+  if (tight !== undefined) throw new UserError(tight)
 }
 
 /** A receipt that is no success, in words. The crash's last output goes to the user first. */

@@ -3,6 +3,7 @@
 import { agentCommand } from './agent-command.ts'
 import { shortened } from './complaint.ts'
 import { at, items, strings, text } from './json.ts'
+import { memoryOf } from './memory.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
 import type { LeftOut, Pod } from './target.ts'
@@ -36,12 +37,14 @@ export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'bi
       text(item, 'metadata', 'annotations', 'hotswap-dev/container') === container
         ? text(item, 'metadata', 'annotations', `hotswap-dev/${key}`)
         : ''
+    const binary = annotation('binary') || (command?.binary ?? settings.binaryPath)
     pods.push({
       pod: {
         name,
         agent: words(annotation('agent')) ?? command?.agent ?? ['hotswap-dev'],
-        binary: annotation('binary') || (command?.binary ?? settings.binaryPath),
+        binary,
         debugPort: Number(annotation('debug-port')) || (command?.debugPort ?? settings.debugPort),
+        memory: memoryOf(item, own, binary),
       },
       container,
       born: text(item, 'metadata', 'creationTimestamp'),

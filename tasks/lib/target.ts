@@ -1,6 +1,7 @@
 // Where the pods are: the one interface through which a task reaches them, and the choice between its two kinds.
 import type { ChildProcess } from 'node:child_process'
 import type { Cluster } from './kubectl.ts'
+import type { Memory } from './memory.ts'
 import type { Settings } from './settings.ts'
 
 /** A running container that the tasks act on. */
@@ -12,6 +13,8 @@ export interface Pod {
   readonly binary: string
   /** Delve's port there. */
   readonly debugPort: number
+  /** undefined: nothing limits it. */
+  readonly memory?: Memory
 }
 
 /** A pod that was found and is not acted on. */

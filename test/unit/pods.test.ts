@@ -77,17 +77,25 @@ pods('say where the agent is by annotations first, then by the command, then by 
     'hotswap-dev/binary': '/x/hello',
     'hotswap-dev/debug-port': '4000',
   }
+  const memory = { limit: Infinity, volume: false }
   const [annotated] = sorted({ items: [pod({ annotations })] }, chosen).pods
   assert.equal(annotated?.pod, {
     name: 'a',
     agent: ['/x/busybox', 'sh', '/x/hotswap-dev'],
     binary: '/x/hello',
     debugPort: 4000,
+    memory,
   })
   const [bare] = sorted({ items: [pod()] }, { ...chosen, binaryPath: '/other' }).pods
   assert.equal([bare?.pod.binary, bare?.pod.debugPort, bare?.container], ['/usr/local/bin/hello', 2345, 'hello'])
   const [mine] = sorted({ items: [pod({ containers: { only: ['/entry'] } })] }, chosen).pods
-  assert.equal(mine?.pod, { name: 'a', agent: ['hotswap-dev'], binary: '/usr/local/bin/hello', debugPort: 2345 })
+  assert.equal(mine?.pod, {
+    name: 'a',
+    agent: ['hotswap-dev'],
+    binary: '/usr/local/bin/hello',
+    debugPort: 2345,
+    memory,
+  })
   for (const value of ['{', '[]', '[1]', '"x"'])
     assert.equal(
       sorted({ items: [pod({ annotations: { ...annotations, 'hotswap-dev/agent': value } })] }, chosen).pods[0]?.pod
