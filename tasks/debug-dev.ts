@@ -4,6 +4,7 @@ import { pathRules } from './lib/debug-paths.ts'
 import { link, type Link } from './lib/debug-link.ts'
 import { relay, type Relay } from './lib/debug-relay.ts'
 import { story } from './lib/debug-story.ts'
+import { sendDelve } from './lib/pod-tool.ts'
 import type { Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { onEnd, print, say, task, UserError } from './lib/task.ts'
@@ -40,6 +41,7 @@ await task(about, async ({ flags }) => {
   let takeBack = onEnd(end)
   const plot = story(tell)
   there = await link(where, typeof flags.pod === 'string' ? flags.pod : undefined, {
+    equip: (pod, receipt) => sendDelve(where, chosen, pod, receipt),
     found,
     tell,
     changed: plot.changed,

@@ -2,10 +2,10 @@
 import { deliver, parcelOf, type Delivery, type Encoding } from './lib/deliver.ts'
 import { remember } from './lib/cache.ts'
 import { progress } from './lib/progress.ts'
-import { binaryWords } from './lib/receipt.ts'
+import { binaryWords, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { print, say, task, UserError } from './lib/task.ts'
-import { target } from './lib/target.ts'
+import { target, type Pod } from './lib/target.ts'
 import { seconds, size } from './lib/words.ts'
 
 const about = {
@@ -25,7 +25,13 @@ await task(about, async ({ flags }) => {
   const chosen = settings()
   const there = await target(chosen)
   say(there.where)
-  const parcel = parcelOf(chosen.binary)
+  const parcel = {
+    ...parcelOf(chosen.binary),
+    equip: async (pod: Pod, greeting: Receipt) => {
+      const { sendDelve } = await import('./lib/pod-tool.ts') // seldom needed
+      await sendDelve(there, chosen, pod, greeting)
+    },
+  }
   if (there.kind === 'kubernetes') there.cluster.guard()
   const { pods, leftOut } = await there.pods()
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)

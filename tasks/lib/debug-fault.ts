@@ -16,6 +16,6 @@ export function debuggerFault(reason: string, log: readonly string[]): string | 
   if (port !== undefined)
     return `port ${port} of the pod is taken by another program, Delve cannot listen there - set DEBUG_PORT in .env, npm run generate-deployment-dev && npm run switch-dev`
   if (/dlv: (?:not found|No such file)/i.test(said) || /exit status 127/.test(reason))
-    return 'the image has no dlv - npm run container-dev && npm run switch-dev'
+    return 'there is no dlv in the pod - npm run debug-dev sends one'
   return undefined
 }

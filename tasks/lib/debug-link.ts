@@ -35,6 +35,8 @@ const glance = 100 // ms between two looks at Delve's port
 
 /** Who is told what happens to a link. */
 export interface Listener {
+  /** The pod has no debugger: brings one. Throws UserError. */
+  readonly equip: (pod: Pod, receipt: Receipt) => Promise<void>
   /** A pod is taken, which is another one than before. */
   readonly found: (pod: Pod, others: readonly Pod[], receipt: Receipt) => void
   /** What happened to the link, in a line. */
@@ -63,6 +65,7 @@ export async function link(target: Target, name: string | undefined, listener: L
     const pod = named ?? pods[0]
     if (pod === undefined) throw new UserError('there is no pod')
     const receipt = await statusOf(target, pod)
+    if (receipt.values.get('debugger') === 'missing') await listener.equip(pod, receipt)
     const others = pods.filter((each) => each !== pod)
     if (pod.name === taken) listener.tell(`${pod.name}: linked again`)
     else listener.found(pod, others, receipt)

@@ -31,6 +31,8 @@ export interface Parcel {
   readonly by: string
   /** The bytes under an encoding, made once however many pods get them. */
   readonly encoded: (encoding: Encoding) => Promise<Buffer>
+  /** Brings a debugger into a pod that has none. Throws UserError. */
+  readonly equip?: (pod: Pod, greeting: Receipt) => Promise<void>
 }
 
 export type Encoding = 'raw' | 'gzip'
@@ -167,6 +169,7 @@ async function attempt(
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
     refuseBeforehand(pod, parcel, wrapped, greeting)
+    if (wrapped && greeting.values.get('debugger') === 'missing') await parcel.equip?.(pod, greeting)
     if (parcel.debug && !wrapped)
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
@@ -211,7 +214,7 @@ export function header(
   return `sha256=${sha256} size=${length} encoding=${encoding} run=${run} version=${version} by=${by}\n`
 }
 
-async function send(stdin: Writable, head: Buffer, body: Buffer, taken: (count: number) => void): Promise<void> {
+export async function send(stdin: Writable, head: Buffer, body: Buffer, taken: (count: number) => void): Promise<void> {
   const write = (bytes: Buffer) => new Promise<void>((resolve) => stdin.write(bytes, () => resolve()))
   await write(head)
   for (let at = 0; at < body.length; at += piece) {
@@ -232,7 +235,7 @@ interface Ended {
 }
 
 /** Watches a child for silence and for its end. */
-function watched(child: ChildProcess) {
+export function watched(child: ChildProcess) {
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-4096)

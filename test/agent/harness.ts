@@ -310,6 +310,8 @@ export interface Sent {
   /** Leaves stdin open: the answer must come all the same. */
   readonly open?: boolean
   readonly bin?: string
+  /** What is sent is a tool of that name. */
+  readonly tool?: string
   readonly through?: readonly string[]
   readonly env?: Readonly<Record<string, string>>
   readonly limit?: number
@@ -394,7 +396,8 @@ export class Box {
   }
 
   /** Opens a `put` and sends nothing yet. */
-  opened = ({ bin = this.bin, ...sent }: Sent = {}) => this.call(['put', bin], sent)
+  opened = ({ bin = this.bin, tool, ...sent }: Sent = {}) =>
+    this.call(['put', bin, ...(tool === undefined ? [] : [tool])], sent)
 
   /** A whole `put` of these bytes. A case that fails before it awaits the answer must not end the whole process. */
   put(plan: Plan | Buffer, sent: Sent = {}): Promise<Answer> {

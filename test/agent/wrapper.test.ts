@@ -53,6 +53,30 @@ wrapper('runs the program, which is what the receipt is about', async (box) => {
   assert.not(proc.alive(pid))
 })
 
+wrapper('that is not there: the program runs without it, until the tool was sent', async (box) => {
+  const { pid, bytes } = await box.serving({}, { flags: ['-r', 'tool-dlv survive {{binPath}} --'] })
+  const before = await box.status()
+  assert.equal([before.receipt.run, before.receipt.debugger], ['plain', 'missing'])
+  const tool = fs.readFileSync(box.wrapper)
+  for (const [name, code] of [
+    ['../up', 2],
+    ['a b', 2],
+    ['Tool', 2],
+  ] as const)
+    assert.is((await box.put(tool, { tool: name })).code, code, name)
+  const damaged = await box.put(tool, { tool: 'tool-dlv', sha256: sha256(bytes) })
+  assert.equal([damaged.code, damaged.receipt.result], [3, 'rejected'])
+  assert.is((await box.status()).receipt.debugger, 'missing')
+  const sent = await box.put(tool, { tool: 'tool-dlv', encoding: 'gzip' })
+  assert.equal([sent.code, sent.receipt.result], [0, 'installed'])
+  box.serves(pid, bytes)
+  box.clean()
+  assert.is((await box.status()).receipt.debugger, undefined)
+  const { code, receipt } = await box.put({ version: 'v2' }, { run: 'wrapped' })
+  assert.equal([code, receipt.result, receipt.run], [0, 'running', 'wrapped'])
+  assert.ok(box.carriers().some((one) => proc.commandLine(one).startsWith(`${box.state}/bin/tool-dlv survive`)))
+})
+
 wrapper('that survives a crash does not hide it', async (box) => {
   const { agent, bytes } = await wrapped(box, 'survive')
   const { code, receipt } = await box.put({ version: 'v2', lines: 3, dies: 0, code: 3 })
@@ -213,11 +237,11 @@ wrapper('that ignores TERM is killed after LIMIT', async (box) => {
 
 wrapper('that does not start its program is a crash, and the next upload may do without', async (box) => {
   box.install({ version: 'v1' })
-  const agent = box.agent({ flags: ['-r', 'no-such-debugger {{binPath}} --'] })
+  const agent = box.agent({ flags: ['-r', 'rmdir /nonsense {{binPath}} --'] })
   await agent.logged('crashed')
   const bad = await box.put({ version: 'v2' }, { run: 'wrapped' })
   assert.is(bad.code, 1)
-  assert.match(bad.receipt.log ?? '', /no-such-debugger/)
+  assert.match(bad.receipt.log ?? '', /nonsense/)
   const plain = await box.put({ version: 'v3' }, { run: 'plain' })
   assert.equal([plain.code, plain.receipt.result, plain.receipt.run], [0, 'running', 'plain'])
   await agent.ready('v3')

@@ -135,22 +135,28 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
     assert.match(await it.answer(pod), /^good night, version /)
   })
 
-  walk('a debug build runs under Delve, and crashes are rolled back there too', async ({ it }) => {
-    it.edit('debugged, version ')
-    await it.run('build-debug')
-    await it.run('deploy-dev')
-    const [pod = ''] = await it.pods()
-    assert.match(await it.answer(pod), /^debugged, version /)
-    const { stdout } = await it.run('status-dev', ['--json'])
-    assert.is(JSON.parse(stdout).run, 'wrapped')
-    const main = it.checkout.read('examples/hello/main.go')
-    it.checkout.file('examples/hello/main.go', main.replace('addr := flag', 'os.Exit(3)\n\taddr := flag'))
-    await it.run('build-debug')
-    const { stderr } = await it.run('deploy-dev', [], { code: 1 })
-    it.checkout.file('examples/hello/main.go', main)
-    assert.match(stderr, /error: .* it crashed \(.*\); the previous binary .* is back/)
-    assert.match(await it.answer(pod), /^debugged, version /)
-  })
+  walk(
+    'a debug build runs under Delve, which is sent where there is none, and crashes are rolled back there too',
+    async ({ it }) => {
+      const [pod = ''] = await it.pods()
+      await it.kubectl(['exec', pod, '--', 'rm', '/usr/local/bin/dlv']) // an image of one's own may have none
+      it.edit('debugged, version ')
+      await it.run('build-debug')
+      const { stderr: sent } = await it.run('deploy-dev')
+      assert.match(sent, new RegExp(`${pod}: has no dlv: [\\d.]+ MB are sent, once\n`))
+      assert.match(await it.answer(pod), /^debugged, version /)
+      const { stdout } = await it.run('status-dev', ['--json'])
+      assert.is(JSON.parse(stdout).run, 'wrapped')
+      assert.not.match((await it.run('deploy-dev')).stderr, /dlv/)
+      const main = it.checkout.read('examples/hello/main.go')
+      it.checkout.file('examples/hello/main.go', main.replace('addr := flag', 'os.Exit(3)\n\taddr := flag'))
+      await it.run('build-debug')
+      const { stderr } = await it.run('deploy-dev', [], { code: 1 })
+      it.checkout.file('examples/hello/main.go', main)
+      assert.match(stderr, /error: .* it crashed \(.*\); the previous binary .* is back/)
+      assert.match(await it.answer(pod), /^debugged, version /)
+    },
+  )
 
   walk('switch-prod brings the production pod back, and kubectl diff is empty', async ({ it }) => {
     await it.run('switch-prod')

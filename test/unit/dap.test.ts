@@ -452,7 +452,7 @@ tale('why Delve did not start it, with both sides', () => {
       "couldn't start listener: listen tcp 127.0.0.1:2345: bind: address already in use",
       /port 2345 .* DEBUG_PORT/,
     ],
-    ['not started by its wrapper (exit status 127)', '', /no dlv - npm run container-dev/],
+    ['not started by its wrapper (exit status 127)', '', /no dlv in the pod - npm run debug-dev/],
   ]
   for (const [reason, line, found] of cases) assert.match(debuggerFault(reason, [line]) ?? '', found)
   assert.is(debuggerFault('exit status 3', ['dlv: not found']), undefined)
