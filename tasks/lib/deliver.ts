@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { buildOf, recordMachine } from './builds.ts'
-import { meaning } from './complaint.ts'
+import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
@@ -258,7 +258,10 @@ function watched(child: ChildProcess) {
   }
 }
 
-function noAgent(pod: Pod, said: Receipt | undefined, { how, stderr }: Ended): UserError {
+function noAgent(pod: Pod, said: Receipt | undefined, ended: Ended): UserError {
+  const { how, stderr } = ended
+  // an agent that is not there has kubectl or the agent's own script say so; a link that breaks this early is a link still
+  if (said === undefined && (how === 'exit code 0' || brokenLink(stderr))) return cut(pod, ended)
   const why = said?.values.get('reason') ?? (meaning(stderr) || how)
   return new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
 }
