@@ -25,11 +25,14 @@ await task(about, async ({ flags }) => {
   const chosen = settings()
   const there = await target(chosen)
   say(there.where)
-  const parcel = parcelOf(chosen.binary)
   if (there.kind === 'kubernetes') there.cluster.guard()
-  const { pods, leftOut } = await there.pods()
-  for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
   const encoding = encodingOf(flags.encoding ?? chosen.encoding, there.kind === 'local' || there.cluster.local)
+  // the binary is read while the cluster is asked
+  const finding = there.pods()
+  finding.catch(() => undefined) // what is wrong with the binary is said first
+  const parcel = parcelOf(chosen.binary)
+  const { pods, leftOut } = await finding
+  for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
   if (flags.verbose === true) say(`encoding ${encoding}`)
 
   const shown = progress(pods.length)
