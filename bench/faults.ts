@@ -4,9 +4,9 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as proc from '../test/agent/proc.ts'
-import { httpGet, loadImage, podURL, until } from '../test/e2e/cluster.ts'
+import { httpGet, podURL, until } from '../test/e2e/cluster.ts'
 import { Link, type Connection } from '../test/e2e/link.ts'
-import { project, type Project } from '../test/e2e/project.ts'
+import { project, switched, type Project } from '../test/e2e/project.ts'
 import type { Ended } from '../test/lib/checkout.ts'
 
 /** How often a fault was tried, and each wrong outcome in words. */
@@ -37,7 +37,8 @@ interface Outcome extends Ended {
 type Strike = (lane: Lane, turn: number) => Promise<readonly Outcome[]>
 
 const variants = 4 // of the program: what runs, what two clients send, what comes next
-const folder = '/app' // in the pod: a small disk
+/** Where the program is in the pod: a small disk. */
+export const folder = '/app'
 const binary = `${folder}/hello`
 const limit = 2 // seconds, the agent's LIMIT
 const patience = 60 // seconds for a deploy
@@ -178,11 +179,17 @@ class Lane {
     const failed = [this.before, ...outcomes.map(({ variant }) => variant)]
     await this.serves(claims.length > 0 ? claims.map(({ variant }) => variant) : failed, story)
 
-    const next = this.deploy(3)
+    await this.next(story)
+  }
+
+  /** A deploy that nothing disturbs. Throws an Error where it does not do its work. */
+  async next(story = ''): Promise<Deploy> {
+    const next = this.deploy(variants - 1)
     const ended = await next.ended
     if (ended.code !== 0) throw new Error(`the next deploy failed:\n${story}${said(ended)}`)
     await this.serves([next.variant], story + said(ended))
     this.before = next.variant
+    return next
   }
 
   /** The pod runs one of these: the agent proves it, and the program answers so; nothing of an upload is left. Throws an Error. */
@@ -272,7 +279,7 @@ const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex
 /** Pods on which faults are tried, one at a time each. */
 export class Field {
   private readonly it: Project
-  private readonly lanes: readonly Lane[]
+  readonly lanes: readonly Lane[]
 
   private constructor(it: Project, lanes: readonly Lane[]) {
     this.it = it
@@ -294,15 +301,17 @@ export class Field {
     const image = `local/${it.namespace}:1`
     const disk = Math.ceil((built[0]?.length ?? 0) / 2 ** 20) * 3 + 2
     it.checkout.file('manifests/deployment.yml', names.map((name) => manifest(name, image, disk)).join('---\n'))
-    await it.run('container-dev', [], { limit: 300 })
-    await loadImage(`local/${it.namespace}-dev:1`)
-    await it.run('generate-deployment-dev')
-    await it.run('switch-dev')
+    await switched(it)
     const links = await Promise.all(names.map(() => Link.open({ plain: true })))
     return new Field(
       it,
       names.flatMap((name, at) => links.slice(at, at + 1).map((link) => new Lane(it, name, link, built))),
     )
+  }
+
+  /** The checkout that the deploys run in. */
+  get dir(): string {
+    return this.it.checkout.dir
   }
 
   /** Tries a fault so many times, on all pods. */
@@ -327,7 +336,7 @@ export class Field {
   }
 
   async remove(): Promise<void> {
-    for (const { link } of this.lanes) link.close()
+    for (const { link } of this.lanes) link.cut()
     await this.it.remove()
   }
 }

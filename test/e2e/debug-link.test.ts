@@ -29,7 +29,7 @@ session.before(async (context) => {
 session.after(async ({ it, debug, link }) => {
   process.stderr.write(`--- debug-dev said\n${debug?.talk}---\n`)
   await debug?.end()
-  link?.close()
+  link?.cut()
   await it.remove()
 })
 

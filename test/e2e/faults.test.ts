@@ -89,7 +89,7 @@ faults('a pod that is deleted during the upload is reported, and the others are 
   )
   await it.kubectl(['delete', 'pod', victim, '--wait=false', '--grace-period=1'])
   const { code, stdout, stderr } = await ended
-  link.close()
+  link.cut()
   it.set({})
   assert.is(code, 1, stdout + stderr)
   assert.match(stderr, new RegExp(`error: ${victim}: `))
@@ -309,7 +309,6 @@ faults('an API server that goes away in the middle leaves what ran running', asy
   await link.at(1_000_000) // in the middle of the binary
   link.cut()
   const { code, stdout, stderr } = await ended
-  link.close()
   assert.is(code, 1, stdout + stderr)
   assert.is(stdout, '')
   assert.match(stderr, /error: /)
@@ -329,7 +328,7 @@ faults('a link that is cut once is tried again, and the pod serves the new versi
   const { ended } = await linked(it, link)
   ;(await link.at(1_000_000)).cut()
   const { code, stdout, stderr } = await ended
-  link.close()
+  link.cut()
   it.set({})
   assert.is(code, 0, stdout + stderr)
   const [pod = ''] = await it.pods()

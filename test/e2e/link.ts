@@ -12,8 +12,6 @@ export interface Shape {
   readonly plain?: boolean
 }
 
-type Mode = 'open' | 'closed' | 'silent'
-
 const slice = 16 * 1024 // bytes that go at once: what else is on its way is not held up for long
 const ahead = 30 // ms of work that a direction has in hand, so that it never idles while there are bytes
 
@@ -58,11 +56,12 @@ export class Link {
   down = 0
   /** Text of a kubeconfig that leads through the link. */
   kubeconfig = ''
-  private mode: Mode = 'open'
+  private silent = false
   private trap: { readonly at: number; readonly spring: (connection: Connection) => void } | undefined
   private readonly connections = new Set<Connection>()
   private readonly busy = { up: 0, down: 0 } // until then (performance.now) the direction has work
   private readonly server: Server
+  private port = 0
   private readonly shape: Shape
   private readonly dial: () => Socket
 
@@ -93,7 +92,8 @@ export class Link {
     )
     await new Promise<void>((resolve) => link.server.listen(0, '127.0.0.1', resolve))
     const address = link.server.address()
-    const here = `127.0.0.1:${typeof address === 'object' && address !== null ? address.port : 0}`
+    link.port = typeof address === 'object' && address !== null ? address.port : 0
+    const here = `127.0.0.1:${link.port}`
     config.clusters[0].cluster =
       shape.plain === true
         ? { server: `http://${here}` }
@@ -107,9 +107,9 @@ export class Link {
     return new Promise((spring) => (this.trap = { at: bytes, spring }))
   }
 
-  /** Takes no new connection. */
+  /** Takes no new connection: nobody listens there. */
   refuse(): void {
-    this.mode = 'closed'
+    if (this.server.listening) this.server.close()
   }
 
   /** Resets each connection, and takes no new one. */
@@ -120,23 +120,19 @@ export class Link {
 
   /** As a network that is gone: nothing passes, and nobody is told. */
   silence(): void {
-    this.mode = 'silent'
+    this.silent = true
   }
 
   /** Takes connections again; those from before are gone. */
   mend(): void {
     this.trap = undefined
+    this.silent = false
     for (const connection of this.connections) connection.cut()
-    this.mode = 'open'
-  }
-
-  close(): void {
-    this.cut()
-    this.server.close()
+    if (!this.server.listening) this.server.listen(this.port, '127.0.0.1')
   }
 
   private accept(near: Socket): void {
-    if (this.mode !== 'open') return void near.destroy()
+    if (this.silent) return void near.destroy()
     const connection = new Connection(near, this.dial())
     this.connections.add(connection)
     if (this.shape.plain !== true) connection.sent = 0
@@ -160,7 +156,7 @@ export class Link {
           return
         }
         under.shift()
-        if (this.mode === 'silent' || to.destroyed || !to.writable) continue
+        if (this.silent || to.destroyed || !to.writable) continue
         if (first.bytes === undefined) to.end()
         else if (!to.write(first.bytes) && !from.isPaused()) {
           from.pause()
@@ -174,7 +170,7 @@ export class Link {
       under.push({ due: this.busy[way] + delay, bytes })
     }
     from.on('data', (chunk: Buffer) => {
-      if (this.mode === 'silent') return
+      if (this.silent) return
       const passing = way === 'up' ? this.counted(connection, chunk) : chunk
       this[way] += passing.length
       for (let at = 0; at < passing.length; at += slice) queue(passing.subarray(at, at + slice))
@@ -193,7 +189,7 @@ export class Link {
     from.on('close', () => {
       this.connections.delete(connection)
       // a network that is gone tells nobody; what is under way arrives first
-      if (this.mode !== 'silent') setTimeout(() => to.destroy(), from.errored === null ? delay + 1000 : 0).unref()
+      if (!this.silent) setTimeout(() => to.destroy(), from.errored === null ? delay + 1000 : 0).unref()
     })
   }
 
