@@ -25,6 +25,11 @@ await task(about, async ({ flags }) => {
   const chosen = settings()
   const there = await target(chosen)
   say(there.where)
+  if (there.kind === 'kubernetes') there.cluster.guard()
+  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there.kind === 'local' || there.cluster.local)
+  // the binary is read while the cluster is asked
+  const finding = there.pods()
+  finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = {
     ...parcelOf(chosen.binary),
     equip: async (pod: Pod, greeting: Receipt) => {
@@ -32,10 +37,8 @@ await task(about, async ({ flags }) => {
       await sendDelve(there, chosen, pod, greeting)
     },
   }
-  if (there.kind === 'kubernetes') there.cluster.guard()
-  const { pods, leftOut } = await there.pods()
+  const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
-  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there.kind === 'local' || there.cluster.local)
   if (flags.verbose === true) say(`encoding ${encoding}`)
 
   const shown = progress(pods.length)

@@ -33,6 +33,13 @@ export function meaning(stderr: string): string {
   return shortened(line)
 }
 
+/** Whether a tool complains of the way to the cluster: another try may find it whole. */
+export function brokenLink(stderr: string): boolean {
+  return /\bEOF\b|reset by peer|broken pipe|refused|i\/o timeout|use of closed network connection|lost connection|websocket: close/i.test(
+    stderr,
+  )
+}
+
 /** A runtime wraps each cause in the one before: the first and the last say it. */
 export function shortened(message: string): string {
   const parts = message.split(': ')

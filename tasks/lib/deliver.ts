@@ -7,7 +7,7 @@ import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { buildOf, recordMachine } from './builds.ts'
-import { meaning } from './complaint.ts'
+import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { memoryFault } from './memory.ts'
@@ -85,6 +85,8 @@ function word(text: string): string {
 
 // Errors of a link: the next try may find it whole.
 const links = new WeakSet<Error>()
+// An earlier try had arrived, and the pod is still at it: no try of its own.
+const underway = new WeakSet<Error>()
 const tries = 4 // the first one, and three more
 const swapPatience = 60_000 // ms for a swap that an earlier try has set off
 
@@ -106,19 +108,29 @@ export async function deliver(
     sent = count
     progress(count, total)
   }
-  for (let turn = 1; ; turn += 1) {
+  let waited = 0
+  for (let turn = 1; ;) {
     try {
       const delivery = await attempt(target, pod, parcel, encoding, told)
       // a try that was cut after all had arrived: what runs there is what it sent
       return { ...delivery, sent: turn > 1 ? sent : delivery.sent, ms: performance.now() - begin }
     } catch (error) {
-      if (!(error instanceof UserError) || !links.has(error) || target.kind === 'local') throw error
-      if (turn >= tries || performance.now() - begin > swapPatience * tries) throw error
+      if (!(error instanceof UserError) || target.kind === 'local') throw error
+      // a busy pod is our own earlier try's only where there was one
+      if (underway.has(error) && (turn > 1 || links.has(error)) && waited < swapPatience) {
+        await pause(500)
+        waited += 500
+        continue
+      }
+      if (!links.has(error) || turn >= tries) throw error
       say(`${error.message.replace(/ - .*$/s, '')} - trying again (${turn} of ${tries - 1})`)
-      await new Promise((resolve) => setTimeout(resolve, 500 * turn))
+      await pause(500 * turn)
+      turn += 1
     }
   }
 }
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
 function linkError(message: string): UserError {
   const error = new UserError(message)
@@ -158,7 +170,9 @@ async function attempt(
       throw noAgent(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
     if (greeting.values.get('swapping') === parcel.sha256) {
       stdin.end()
-      throw linkError('an earlier try is being swapped in')
+      const error = linkError('an earlier try is being swapped in')
+      underway.add(error)
+      throw error
     }
     if (greeting.values.get('sha256') === parcel.sha256 && isUp(greeting)) {
       stdin.end() // before a header: nothing changes
@@ -188,12 +202,21 @@ async function attempt(
     ])
     const receipt = await answer
     if (receipt === undefined) throw cut(pod, await Promise.race([watch.ended, watch.stalled]))
-    if (receipt.values.get('result') !== 'running' || receipt.values.get('sha256') !== parcel.sha256)
-      throw refused(pod, receipt)
+    if (receipt.values.get('result') !== 'running' || receipt.values.get('sha256') !== parcel.sha256) {
+      const error = refused(pod, receipt)
+      if (
+        receipt.values.get('result') === 'busy' &&
+        receipt.values.get('reason')?.includes(`: ${parcel.by} since `) === true
+      )
+        underway.add(error)
+      throw error
+    }
     return { pod: pod.name, sent, receipt, ms: performance.now() - begin }
   } catch (error) {
     if (!(error instanceof UserError) || error.message.startsWith(`${pod.name}: `)) throw error
-    throw (links.has(error) ? linkError : (message: string) => new UserError(message))(`${pod.name}: ${error.message}`)
+    const named = new UserError(`${pod.name}: ${error.message}`)
+    for (const kind of [links, underway]) if (kind.has(error)) kind.add(named)
+    throw named
   } finally {
     // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
     watch.done()
@@ -261,7 +284,10 @@ export function watched(child: ChildProcess) {
   }
 }
 
-function noAgent(pod: Pod, said: Receipt | undefined, { how, stderr }: Ended): UserError {
+function noAgent(pod: Pod, said: Receipt | undefined, ended: Ended): UserError {
+  const { how, stderr } = ended
+  // an agent that is not there has kubectl or the agent's own script say so; a link that breaks this early is a link still
+  if (said === undefined && (how === 'exit code 0' || brokenLink(stderr))) return cut(pod, ended)
   const why = said?.values.get('reason') ?? (meaning(stderr) || how)
   return new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
 }

@@ -27,20 +27,20 @@ const localNames = /^(kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|col
 export async function cluster(settings: Settings): Promise<Cluster> {
   need('kubectl', 'to reach the pods')
   const named = settings.kubeContext
-  // config view works without a connection
-  const view = await kubectl([
-    'config',
-    'view',
-    '--minify',
-    '-o',
-    'json',
-    ...(named === '' ? [] : ['--context', named]),
+  // config view works without a connection; the manifest is read meanwhile
+  const [view, inManifest] = await Promise.all([
+    kubectl(['config', 'view', '--minify', '-o', 'json', ...(named === '' ? [] : ['--context', named])]),
+    import('./workloads.ts').then(({ manifestNamespaces }) => manifestNamespaces(settings.manifest)),
   ])
   const config: unknown = JSON.parse(view)
   const context = text(config, 'current-context') || named
   const server = text(at(config, 'clusters', 0), 'cluster', 'server')
   const local = localNames.test(context) && isLocalServer(server)
-  const namespace = await namespaceOf(settings, text(at(config, 'contexts', 0), 'context', 'namespace') || 'default')
+  const namespace = namespaceOf(
+    settings,
+    inManifest,
+    text(at(config, 'contexts', 0), 'context', 'namespace') || 'default',
+  )
   return {
     context,
     namespace,
@@ -70,9 +70,7 @@ export function isLocalServer(server: string): boolean {
 }
 
 /** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) where the first two differ. */
-async function namespaceOf({ kubeNamespace, manifest }: Settings, otherwise: string): Promise<string> {
-  const { manifestNamespaces } = await import('./workloads.ts')
-  const found = await manifestNamespaces(manifest)
+function namespaceOf({ kubeNamespace, manifest }: Settings, found: readonly string[], otherwise: string): string {
   if (kubeNamespace !== '') {
     if (found.length > 0 && !found.includes(kubeNamespace))
       throw new UserError(

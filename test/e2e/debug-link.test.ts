@@ -1,67 +1,16 @@
 // A debug session on the cluster over what happens to the way there: a deleted pod, cut links, kills, and what is left then.
 import { spawnSync } from 'node:child_process'
 import { readdirSync } from 'node:fs'
-import { connect, createServer, type Server, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DapClient, stopsAt } from '../lib/debugged.ts'
 import { cluster, kubectl, tool, until } from './cluster.ts'
 import { Debugging } from './debugging.ts'
+import { Link } from './link.ts'
 import { devPods, project, type Project } from './project.ts'
 
-/** A link to the API server that can be cut: closed, or silent as a network that is gone. */
-class Wire {
-  private readonly sockets = new Set<Socket>()
-  private mode: 'open' | 'closed' | 'silent' = 'open'
-  private constructor(private readonly server: Server) {}
-
-  static async to(host: string, port: number): Promise<Wire> {
-    const wire: Wire = new Wire(
-      createServer((near) => {
-        if (wire.mode !== 'open') return void near.destroy()
-        const far = connect(port, host)
-        for (const [from, to] of [
-          [near, far],
-          [far, near],
-        ] as const) {
-          wire.sockets.add(from)
-          from.on('data', (chunk) => void (wire.mode === 'open' && to.write(chunk)))
-          from.on('error', () => undefined)
-          from.on('close', () => {
-            wire.sockets.delete(from)
-            if (wire.mode !== 'silent') to.destroy() // a network that is gone tells nobody
-          })
-        }
-      }),
-    )
-    await new Promise<void>((resolve) => wire.server.listen(0, '127.0.0.1', resolve))
-    return wire
-  }
-
-  get port(): number {
-    const address = this.server.address()
-    return typeof address === 'object' && address !== null ? address.port : 0
-  }
-
-  cut(): void {
-    this.mode = 'closed'
-    for (const socket of this.sockets) socket.destroy()
-  }
-  silence(): void {
-    this.mode = 'silent'
-  }
-  mend(): void {
-    this.mode = 'open'
-    for (const socket of this.sockets) socket.destroy()
-  }
-  close(): void {
-    this.cut()
-    this.server.close()
-  }
-}
-
-const session = suite<{ it: Project; debug: Debugging; client: DapClient; wire: Wire }>('the link of a debug session')
+const session = suite<{ it: Project; debug: Debugging; client: DapClient; link: Link }>('the link of a debug session')
 
 session.before(async (context) => {
   const { kubeconfig } = await cluster()
@@ -71,33 +20,28 @@ session.before(async (context) => {
   context.debug.edit('one', 1)
   await context.debug.swap()
 
-  const config = JSON.parse(await kubectl(['config', 'view', '--raw', '--flatten', '-o', 'json']))
-  for (const { cluster: api } of config.clusters) {
-    const { hostname, port } = new URL(api.server)
-    context.wire ??= await Wire.to(hostname, Number(port || 443))
-    Object.assign(api, { server: `https://127.0.0.1:${context.wire.port}`, 'tls-server-name': hostname })
-  }
-  const wired = context.it.checkout.file('kubeconfig', JSON.stringify(config))
-  await context.debug.begin([], wired)
+  context.link = await Link.open()
+  const linked = context.it.checkout.file('kubeconfig', context.link.kubeconfig)
+  await context.debug.begin([], linked)
   context.client = await context.debug.attach()
 })
 
-session.after(async ({ it, debug, wire }) => {
+session.after(async ({ it, debug, link }) => {
   process.stderr.write(`--- debug-dev said\n${debug?.talk}---\n`)
   await debug?.end()
-  wire?.close()
+  link?.cut()
   await it.remove()
 })
 
 session('a link that is closed, while the program is stopped: the session comes back', async (context) => {
-  const { client, debug, wire } = context
+  const { client, debug, link } = context
   assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
   const before = client.configurations
   const hangs = debug.ask()
   await client.stop('value')
-  wire.cut()
+  link.cut()
   const answer = await hangs
-  wire.mend()
+  link.mend()
   assert.is(answer, 'one', 'the pod lets the program go by itself')
   await client.until('armed again', () => client.configurations > before, 20)
   assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
@@ -106,15 +50,15 @@ session('a link that is closed, while the program is stopped: the session comes 
 session(
   'a link that is silent (a laptop that sleeps): the program is let go, and the session comes back',
   async (context) => {
-    const { client, debug, wire } = context
+    const { client, debug, link } = context
     const before = client.configurations
     const begin = Date.now()
     const hangs = debug.ask()
     await client.stop('value')
-    wire.silence()
+    link.silence()
     const answer = await hangs
     process.stderr.write(`silent → let go: ${Date.now() - begin} ms\n`)
-    wire.mend()
+    link.mend()
     assert.is(answer, 'one')
     await client.until('armed again', () => client.configurations > before, 40)
     assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
@@ -148,7 +92,7 @@ session('dlv connect finds the same port before and after a swap', async ({ clie
   const tools = join(it.checkout.dir, '.hotswap/tools')
   const dlv = join(tools, readdirSync(tools).find((name) => name.startsWith('dlv-')) ?? '')
   const init = it.checkout.file('init', 'funcs ^main.greeting$\nexit -c\n')
-  // not spawnSync: the wire is in this process
+  // not spawnSync: the link is in this process
   const connected = () => tool(dlv, ['connect', `127.0.0.1:${debug.port}`, '--init', init], { limit: 30 })
   assert.match(await connected(), /main\.greeting/)
   debug.edit('three', 3)

@@ -1,11 +1,11 @@
 // What goes wrong on a real cluster, and the right outcome: several pods, two developers, pods that go, are full, or never come.
-import { createServer, connect, type Socket } from 'node:net'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { header } from '../../tasks/lib/deliver.ts'
 import { cluster, until } from './cluster.ts'
+import { Link } from './link.ts'
 import { devPods, project, timedDeploy, type Project } from './project.ts'
 
 const faults = suite<{ it: Project }>('faults')
@@ -22,6 +22,10 @@ async function launched(it: Project, name: string, args: string[] = [], env: Rec
   const { kubeconfig } = await cluster()
   return it.checkout.launch(name, args, { env: { KUBECONFIG: kubeconfig, ...env }, limit: 120_000 })
 }
+
+/** A deploy over a link. */
+const linked = (it: Project, link: Link) =>
+  launched(it, 'deploy-dev', [], { KUBECONFIG: it.checkout.file('link.json', link.kubeconfig) })
 
 /** A put in the pod, held open after half of the binary. */
 async function halfUpload(it: Project, pod: string) {
@@ -55,40 +59,6 @@ async function halfUpload(it: Project, pod: string) {
   return child
 }
 
-/** A way to the API server that lets through so many bytes a second upwards, and is cut after `cut` of them, for good or once. */
-async function slowLink(it: Project, rate: number, cut = Infinity, forGood = true) {
-  const config = JSON.parse(await it.kubectl(['config', 'view', '--raw', '-o', 'json', '--minify', '--flatten']))
-  const server = new URL(config.clusters[0].cluster.server)
-  let passed = 0
-  const open = new Set<Socket>()
-  const proxy = createServer((client) => {
-    const upstream = connect(Number(server.port), server.hostname)
-    open.add(client)
-    client.on('error', () => upstream.destroy()).on('close', () => upstream.destroy())
-    upstream.on('error', () => client.destroy()).on('close', () => client.destroy())
-    upstream.pipe(client)
-    client.on('data', (bytes: Buffer) => {
-      passed += bytes.length
-      if (passed > cut) {
-        if (forGood) return close()
-        cut = Infinity
-        return void client.destroy()
-      }
-      upstream.write(bytes)
-      client.pause()
-      setTimeout(() => client.resume(), (bytes.length / rate) * 1000)
-    })
-  })
-  const close = () => {
-    proxy.close()
-    for (const socket of open) socket.destroy()
-  }
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve))
-  const address = proxy.address()
-  config.clusters[0].cluster.server = `https://127.0.0.1:${typeof address === 'object' ? address?.port : 0}`
-  return { kubeconfig: it.checkout.file('proxied.json', JSON.stringify(config)), close }
-}
-
 faults('three pods get the binary at once, each with a receipt of its own', async ({ it }) => {
   it.edit('three, version ')
   await it.run('build')
@@ -112,14 +82,14 @@ faults('a pod that is deleted during the upload is reported, and the others are 
   await it.run('build')
   const [victim = '', ...others] = await it.pods()
   it.set({ ENCODING: 'raw' })
-  const link = await slowLink(it, 500_000) // 6 MB a pod, each on a connection of its own: 12 s
-  const { ended } = await launched(it, 'deploy-dev', [], { KUBECONFIG: link.kubeconfig })
+  const link = await Link.open({ rate: 1_500_000 }) // 6 MB to each of three pods: 12 s
+  const { ended } = await linked(it, link)
   await until('the upload', 30, async () =>
     (await it.kubectl(['exec', victim, '--', 'ls', '/usr/local/bin'])).includes('hello-dev.part'),
   )
   await it.kubectl(['delete', 'pod', victim, '--wait=false', '--grace-period=1'])
   const { code, stdout, stderr } = await ended
-  link.close()
+  link.cut()
   it.set({})
   assert.is(code, 1, stdout + stderr)
   assert.match(stderr, new RegExp(`error: ${victim}: `))
@@ -348,11 +318,12 @@ faults('an API server that goes away in the middle leaves what ran running', asy
   it.edit('gone, version ')
   await it.run('build')
   const before = await it.answer((await it.pods())[0] ?? '')
-  const link = await slowLink(it, 50e6, 1_000_000) // cut in the middle of the binary
+  const link = await Link.open()
   it.set({ ENCODING: 'raw' })
-  const { ended } = await launched(it, 'deploy-dev', [], { KUBECONFIG: link.kubeconfig })
+  const { ended } = await linked(it, link)
+  await link.at(1_000_000) // in the middle of the binary
+  link.cut()
   const { code, stdout, stderr } = await ended
-  link.close()
   assert.is(code, 1, stdout + stderr)
   assert.is(stdout, '')
   assert.match(stderr, /error: /)
@@ -368,10 +339,11 @@ faults('a link that is cut once is tried again, and the pod serves the new versi
   it.edit('again, version ')
   await it.run('build')
   it.set({ ENCODING: 'raw' })
-  const link = await slowLink(it, 50e6, 1_000_000, false)
-  const { ended } = await launched(it, 'deploy-dev', [], { KUBECONFIG: link.kubeconfig })
+  const link = await Link.open()
+  const { ended } = await linked(it, link)
+  ;(await link.at(1_000_000)).cut()
   const { code, stdout, stderr } = await ended
-  link.close()
+  link.cut()
   it.set({})
   assert.is(code, 0, stdout + stderr)
   const [pod = ''] = await it.pods()

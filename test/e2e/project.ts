@@ -139,9 +139,14 @@ export async function timedDeploy(made: Project, words: string): Promise<Ended> 
 /** From nothing to dev pods that answer: the chapters up to switch-dev. */
 export async function devPods(made: Project, base = 'local/debian:1', replicas = 1): Promise<void> {
   await production(made, base, replicas)
-  await made.run('container-dev', [], { limit: 300 })
-  await loadImage(`local/${made.namespace}-dev:1`)
-  await made.run('generate-deployment-dev')
-  await made.run('switch-dev')
+  await switched(made)
   await until('the dev pods', 60, async () => (await made.pods()).length === replicas)
+}
+
+/** From a binary and a production manifest to what switch-dev has applied. */
+export async function switched({ namespace: space, run }: Project): Promise<void> {
+  await run('container-dev', [], { limit: 300 })
+  await loadImage(`local/${space}-dev:1`)
+  await run('generate-deployment-dev')
+  await run('switch-dev')
 }

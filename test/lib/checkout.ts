@@ -40,7 +40,16 @@ export interface Options {
 /** Copies what tasks need. node_modules is a link to the real one. */
 export function checkout(): Checkout {
   const dir = mkdtempSync(join(tmpdir(), 'hotswap-test-'))
-  for (const name of ['tasks', 'agent', 'examples', 'manifests', 'go.mod', 'package.json', 'tsconfig.json'])
+  for (const name of [
+    'tasks',
+    'agent',
+    'examples',
+    'manifests',
+    'go.mod',
+    'package.json',
+    'package-lock.json',
+    'tsconfig.json',
+  ])
     cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true })
   symlinkSync(join(top, 'node_modules'), join(dir, 'node_modules'))
   const fakes = join(dir, 'fakes')

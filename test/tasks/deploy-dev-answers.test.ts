@@ -40,6 +40,12 @@ const groups: Readonly<Record<string, Table>> = {
     ['takes every byte and says nothing', `${greets}; cat >/dev/null; exec sleep 300`, silent],
   ],
   'a connection that ends in the middle is no success': [
+    ['ends well, without a word', 'exit 0', cut('exit code 0')],
+    [
+      'breaks before the greeting',
+      `echo 'error: write tcp 127.0.0.1:4->127.0.0.1:6443: write: broken pipe' >&2; exit 1`,
+      cut('write tcp 127.0.0.1:4->127.0.0.1:6443: write: broken pipe'),
+    ],
     ['greets and ends', `${greets}; exit 7`, cut('exit code 7')],
     ['greets and complains', `${greets}; echo 'error: pod deleted' >&2; exit 1`, cut('pod deleted')],
     ['greets and is killed', `${greets}; kill -KILL $$`, cut('SIGKILL')],

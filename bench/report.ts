@@ -1,0 +1,116 @@
+// What the bench has measured, as a Markdown table and as an SVG plot. Pure.
+import { sides, type Sample, type Side } from './pairs.ts'
+
+const linkWords = { direct: 'direct', '50': '50 Mbit/s, 20 ms', '10': '10 Mbit/s, 40 ms' } as const
+
+interface Row {
+  readonly title: string
+  readonly link: string
+  readonly build: string
+  readonly replicas: number
+  readonly samples: Readonly<Record<Side, readonly Sample[]>>
+}
+
+/** One row for each cell, in the order in which they were measured. */
+function rows(samples: readonly Sample[]): Row[] {
+  const groups = new Map<string, Sample[]>()
+  for (const sample of samples) {
+    const key = `${linkWords[sample.link]} · ${sample.build} · ${sample.replicas} ${sample.replicas === 1 ? 'pod' : 'pods'}`
+    groups.set(key, [...(groups.get(key) ?? []), sample])
+  }
+  return [...groups].flatMap(([title, all]) => {
+    const [first] = all
+    const of = (side: Side) => all.filter((sample) => sample.side === side)
+    if (first === undefined || sides.some((side) => of(side).length === 0)) return []
+    const { link, build, replicas } = first
+    const both = { 'kubectl cp': of('kubectl cp'), 'deploy-dev': of('deploy-dev') }
+    return [{ title, link: linkWords[link], build, replicas, samples: both }]
+  })
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = [...values].sort((a, b) => a - b)
+  const middle = Math.floor(sorted.length / 2)
+  const [low = 0, high = 0] = [sorted[sorted.length % 2 === 0 ? middle - 1 : middle], sorted[middle]]
+  return (low + high) / 2
+}
+
+const seconds = (samples: readonly Sample[]) => samples.map((sample) => sample.seconds)
+const megabytes = (samples: readonly Sample[]) => {
+  const counted = samples.flatMap(({ up }) => (up === undefined ? [] : [up]))
+  return counted.length === 0 ? '' : (median(counted) / 1e6).toFixed(1)
+}
+const range = (values: readonly number[]) =>
+  `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)} – ${Math.max(...values).toFixed(2)})`
+
+/** Median (minimum – maximum) of the seconds on both sides, how many times faster deploy-dev is, and the bytes. */
+export function table(samples: readonly Sample[]): string[] {
+  return [
+    '| link | build | binary | pods | pairs | kubectl cp + classical agent, s | deploy-dev, s | encoding | times faster | MB up: kubectl cp | MB up: deploy-dev |',
+    '|---|---|---:|---:|---:|---:|---:|---|---:|---:|---:|',
+    ...rows(samples).map(({ link, build, replicas, samples: { 'kubectl cp': cp, 'deploy-dev': ours } }) => {
+      const binary = `${(median(ours.map(({ size }) => size)) / 1e6).toFixed(0)} MB`
+      const ratio = (median(seconds(cp)) / median(seconds(ours))).toFixed(1)
+      const encoding = [...new Set(ours.map((sample) => sample.encoding))].join(', ')
+      const cells = [
+        link,
+        build,
+        binary,
+        replicas,
+        ours.length,
+        range(seconds(cp)),
+        range(seconds(ours)),
+        encoding,
+        ratio,
+      ]
+      return `| ${[...cells, megabytes(cp), megabytes(ours)].join(' | ')} |`
+    }),
+  ]
+}
+
+const colours: Readonly<Record<Side, string>> = { 'kubectl cp': '#b0b7bf', 'deploy-dev': '#2563a8' }
+const labels: Readonly<Record<Side, string>> = {
+  'kubectl cp': 'kubectl cp + classical agent',
+  'deploy-dev': 'deploy-dev',
+}
+
+/** Bars of the medians on a logarithmic scale, with a line from the minimum to the maximum. */
+export function plot(samples: readonly Sample[]): string {
+  const all = rows(samples)
+  const [left, width, bar, gap, top] = [240, 520, 13, 16, 56]
+  const ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500]
+  const longest = Math.max(...seconds(samples))
+  const shown = ticks.slice(0, ticks.findIndex((tick) => tick >= longest) + 1 || ticks.length)
+  const [low, high] = [0.5, shown.at(-1) ?? 500]
+  const x = (value: number) => Math.round(left + (Math.log(value / low) / Math.log(high / low)) * width)
+  const height = top + all.length * (2 * bar + gap) + 34
+  const text = (at: number, y: number, words: string, more = '') => `<text x="${at}" y="${y}" ${more}>${words}</text>`
+  const parts = shown.flatMap((tick) => [
+    `<line x1="${x(tick)}" x2="${x(tick)}" y1="${top - 8}" y2="${height - 30}" stroke="#d7dbe0"/>`,
+    text(x(tick), height - 14, `${tick} s`, 'text-anchor="middle"'),
+  ])
+  sides.forEach((side, at) => {
+    parts.push(`<rect x="${left + at * 230}" y="14" width="12" height="12" fill="${colours[side]}"/>`)
+    parts.push(text(left + at * 230 + 18, 24, labels[side]))
+  })
+  all.forEach(({ title, samples: both }, row) => {
+    const y = top + row * (2 * bar + gap)
+    parts.push(text(left - 10, y + bar + 4, title, 'text-anchor="end"'))
+    sides.forEach((side, at) => {
+      const values = seconds(both[side])
+      const [from, middle] = [y + at * bar, y + at * bar + bar / 2]
+      const [least, most, centre] = [Math.min(...values), Math.max(...values), median(values)]
+      parts.push(
+        `<rect x="${left}" y="${from}" width="${x(centre) - left}" height="${bar - 1}" fill="${colours[side]}"/>`,
+        `<line x1="${x(least)}" x2="${x(most)}" y1="${middle}" y2="${middle}" stroke="#333"/>`,
+        text(x(most) + 6, middle + 4, `${centre.toFixed(centre < 10 ? 2 : 0)} s`),
+      )
+    })
+  })
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${left + width + 80}" height="${height}" font-family="sans-serif" font-size="12" fill="#222">`,
+    '<rect width="100%" height="100%" fill="#fff"/>',
+    ...parts,
+    '</svg>',
+  ].join('\n')
+}

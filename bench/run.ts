@@ -1,0 +1,127 @@
+// Measures on a real cluster what this project promises: how fast a deploy is, what faults do to it, and what many leave behind.
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { onEnd, print, say, task, UserError } from '../tasks/lib/task.ts'
+import { size } from '../tasks/lib/words.ts'
+import { faults, Field, type Tally } from './faults.ts'
+import { links, pairs, type Cell, type LinkName, type Sample } from './pairs.ts'
+import { plot, table } from './report.ts'
+import { soak } from './soak.ts'
+
+const about = {
+  name: 'bench',
+  summary:
+    'compares deploy-dev with kubectl cp and a classical agent on the test cluster, tries faults, or deploys often',
+  options: {
+    only: { type: 'string', value: 'LINKS', help: 'direct, 50 or 10 (Mbit/s), with commas between; default: all' },
+    pairs: {
+      type: 'string',
+      value: 'N',
+      help: 'pairs for each comparison, instead of 9 on the direct link and else 3',
+    },
+    encoding: { type: 'string', value: 'NAME', help: 'how deploy-dev sends over a slow link; default: gzip' },
+    all: { type: 'boolean', help: 'debug builds to 5 pods over slow links too: half an hour more' },
+    faults: { type: 'boolean', help: 'instead: try each fault of an upload, and count the wrong outcomes' },
+    times: { type: 'string', value: 'N', help: 'how often each fault is tried; default: 30' },
+    soak: { type: 'boolean', help: 'instead: deploy many times in a row, and show what is in use' },
+    deploys: { type: 'string', value: 'N', help: 'how many times; default: 200' },
+  },
+  more: 'Writes tables into bench/results. bench/README.md says what is measured and how long it takes.',
+} as const
+
+await task(about, async ({ flags }) => {
+  if (flags.faults === true) return faultRuns(count('times', flags.times, 30))
+  if (flags.soak === true) return soakRun(count('deploys', flags.deploys, 200))
+  const names = Object.keys(links).filter(isLink)
+  const only = typeof flags.only === 'string' ? flags.only.split(',') : names
+  const chosen = names.filter((name) => only.includes(name))
+  if (chosen.length !== only.length) throw new UserError(`--only takes ${names.join(', ')}, not '${only.join(',')}'`, 2)
+  const given = flags.pairs === undefined ? undefined : count('pairs', flags.pairs, 1)
+  return comparison(cells(chosen, given, flags.all === true), String(flags.encoding ?? 'gzip'))
+})
+
+function isLink(name: string): name is LinkName {
+  return name in links
+}
+
+/** What is compared: the cheap comparisons first. */
+function cells(chosen: readonly LinkName[], given: number | undefined, all: boolean): Cell[] {
+  return [1, 5].flatMap((replicas) =>
+    chosen.flatMap((link) =>
+      (['release', 'debug'] as const)
+        // kubectl cp of these takes minutes each
+        .filter((build) => all || link === 'direct' || replicas === 1 || build === 'release')
+        .map((build) => ({ link, build, replicas, pairs: given ?? (link === 'direct' && replicas === 1 ? 9 : 3) })),
+    ),
+  )
+}
+
+/** deploy-dev against kubectl cp. */
+async function comparison(chosen: readonly Cell[], encoding: string): Promise<number> {
+  const samples: Sample[] = []
+  await pairs(chosen, encoding, (sample) => {
+    samples.push(sample)
+    const { link, build, replicas, edit, side, seconds, up } = sample
+    const bytes = up === undefined ? '' : `  ${size(up)} up`
+    print(`${link} ${build} ×${replicas}  ${edit}  ${side}: ${seconds.toFixed(2)} s${bytes}`)
+    result('pairs.json', ['[', samples.map((each) => JSON.stringify(each)).join(',\n'), ']'])
+  })
+  result('pairs.md', table(samples))
+  result('pairs.svg', [plot(samples)])
+  for (const line of table(samples)) print(line)
+  return 0
+}
+
+/** Many deploys. */
+async function soakRun(deploys: number): Promise<number> {
+  const field = await Field.make(1)
+  onEnd(() => field.remove())
+  const head =
+    '| deploys | agent, KiB | its descriptors | processes in the pod | disk there, KiB | processes left here | .hotswap here, KiB |'
+  const rows = [head, '|---:|---:|---:|---:|---:|---:|---:|']
+  print(head)
+  await soak(field, deploys, 10, (use) => {
+    const { agentMemory, agentDescriptors, podProcesses, podDisk, leftHere, diskHere } = use
+    const cells = [use.deploys, agentMemory, agentDescriptors, podProcesses, podDisk, leftHere, diskHere]
+    rows.push(`| ${cells.join(' | ')} |`)
+    print(rows.at(-1) ?? '')
+  })
+  result('soak.md', rows)
+  return 0
+}
+
+/** Each fault so many times; exit code 1 where an outcome was wrong. */
+async function faultRuns(times: number): Promise<number> {
+  const field = await Field.make()
+  onEnd(() => field.remove())
+  const tallies: Tally[] = []
+  for (const fault of faults) {
+    const tally = await field.tally(fault, times)
+    for (const wrong of tally.wrong) say(wrong)
+    print(`${fault}: ${tally.tried} tried, ${tally.wrong.length} wrong`)
+    tallies.push(tally)
+  }
+  const sum = (of: (tally: Tally) => number) => tallies.reduce((all, tally) => all + of(tally), 0)
+  const tried = sum((tally) => tally.tried)
+  const wrong = sum((tally) => tally.wrong.length)
+  print(`faults tried: ${tried}, wrong outcomes: ${wrong}`)
+  const rows = tallies.map((tally) => `| ${tally.fault} | ${tally.tried} | ${tally.wrong.length} |`)
+  result('faults.md', [
+    '| fault | tried | wrong outcomes |',
+    '|---|---:|---:|',
+    ...rows,
+    `| all | ${tried} | ${wrong} |`,
+  ])
+  return wrong === 0 ? 0 : 1
+}
+
+/** Writes a file of results. */
+function result(name: string, lines: readonly string[]): void {
+  mkdirSync('bench/results', { recursive: true })
+  writeFileSync(`bench/results/${name}`, `${lines.join('\n')}\n`)
+}
+
+function count(name: string, text: string | boolean | undefined, otherwise: number): number {
+  if (text === undefined) return otherwise
+  if (!/^[1-9]\d{0,4}$/.test(String(text))) throw new UserError(`--${name} is a number from 1, not '${text}'`, 2)
+  return Number(text)
+}
