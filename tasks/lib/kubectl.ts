@@ -5,7 +5,7 @@ import { at, text } from './json.ts'
 import { sorted } from './pods.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
-import type { Forward, LeftOut, Pod, Target } from './target.ts'
+import type { Forward, LeftOut, Target } from './target.ts'
 import { need } from './tools.ts'
 
 /** A cluster, resolved once per task, so that a switch of context in another window changes nothing. */
@@ -92,8 +92,6 @@ export async function kubernetesTarget(settings: Settings): Promise<Target> {
   const there = await cluster(settings)
   const { context, namespace } = there
   const place = ['--context', context, '--namespace', namespace]
-  const containers = new Map<string, string>()
-  const containerOf = (pod: Pod) => containers.get(pod.name) ?? ''
   return {
     cluster: there,
     kind: 'kubernetes',
@@ -101,12 +99,11 @@ export async function kubernetesTarget(settings: Settings): Promise<Target> {
     pods: async () => {
       const list: unknown = JSON.parse(await there.read(['get', 'pods', '-l', settings.selector, '-o', 'json']))
       const found = sorted(list, settings)
-      for (const { pod, container } of found.pods) containers.set(pod.name, container)
       if (found.pods.length === 0) throw nothingRuns(settings, there, found.leftOut)
-      return { pods: found.pods.map(({ pod }) => pod), leftOut: found.leftOut }
+      return found
     },
     exec: (pod, command) =>
-      start('kubectl', [...place, 'exec', '-i', pod.name, '-c', containerOf(pod), '--', ...command], {
+      start('kubectl', [...place, 'exec', '-i', pod.name, '-c', pod.container, '--', ...command], {
         stdio: 'pipe',
         env: environment(),
       }),
@@ -121,7 +118,7 @@ export async function kubernetesTarget(settings: Settings): Promise<Target> {
           '-f',
           pod.name,
           '-c',
-          containerOf(pod),
+          pod.container,
           ...(since === undefined ? [] : ['--since-time', since.toISOString()]),
         ],
         { stdio: ['ignore', 'pipe', 'pipe'], env: environment() },

@@ -24,12 +24,18 @@ export function localTarget(sandbox: Sandbox): Target {
   needLinux()
   const folder = folderOf(sandbox)
   const binary = binaryOf(sandbox)
-  const pod = (): Pod => ({
-    name: 'local',
-    agent: ['sh', agent],
-    binary,
-    debugPort: commandOf(runningAgent(folder))?.debugPort ?? sandbox.debugPort,
-  })
+  const pod = (): Pod => {
+    const pid = runningAgent(folder)
+    return {
+      name: 'local',
+      container: '',
+      life: pid === undefined ? '' : `${pid} ${startTime(pid)}`,
+      restarts: 0,
+      agent: ['sh', agent],
+      binary,
+      debugPort: commandOf(pid)?.debugPort ?? sandbox.debugPort,
+    }
+  }
   return {
     kind: 'local',
     where: `local · ${relative(root, folder).startsWith('..') ? folder : relative(root, folder)}`,

@@ -7,6 +7,12 @@ import type { Settings } from './settings.ts'
 /** A running container that the tasks act on. */
 export interface Pod {
   readonly name: string
+  /** The container that runs the agent; empty where there are none. */
+  readonly container: string
+  /** Another one whenever the container was started anew: it is then back on the image's binary. */
+  readonly life: string
+  /** How often the container was started anew. */
+  readonly restarts: number
   /** The words that run the agent there. */
   readonly agent: readonly string[]
   /** Absolute path of the binary there. */
