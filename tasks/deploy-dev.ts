@@ -48,7 +48,9 @@ await task(about, async ({ flags }) => {
     for (let pod = waiting.shift(); pod !== undefined; pod = waiting.shift()) {
       const { name } = pod
       try {
-        const delivery = await deliver(there, pod, parcel, encoding, (sent, total) => shown.sent(name, sent, total))
+        const delivery = await deliver(there, pod, parcel, encoding, {
+          sent: (sent, total) => shown.sent(name, sent, total),
+        })
         shown.clear()
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
       } catch (error) {
