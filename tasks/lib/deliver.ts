@@ -237,8 +237,10 @@ async function attempt(
     const { greeting, stdin, next, watch } = opening
     watch.alive()
     let waiting = live
+    let started = false
     opening.hear((what) => {
-      if (what === live) up?.()
+      if (what === live && !started) up?.()
+      started ||= what === live
       if (what !== waiting) say(`${pod.name}: waiting ${what}`)
       waiting = what
     })
