@@ -4,7 +4,7 @@ import { onEnd, print, say, task, UserError } from '../tasks/lib/task.ts'
 import { size } from '../tasks/lib/words.ts'
 import { faults, Field, type Tally } from './faults.ts'
 import { linkNames, pairs, type Cell, type LinkName, type Sample } from './pairs.ts'
-import { plot, table } from './report.ts'
+import { morePods, plot, table } from './report.ts'
 import { soak } from './soak.ts'
 
 const about = {
@@ -61,9 +61,10 @@ async function comparison(chosen: readonly Cell[], encoding: string): Promise<nu
     print(`${link} ${build} ×${replicas}  ${edit}  ${side}: ${seconds.toFixed(2)} s${bytes}`)
     result('pairs.json', ['[', samples.map((each) => JSON.stringify(each)).join(',\n'), ']'])
   })
-  result('pairs.md', table(samples))
+  const lines = [...table(samples), ...morePods(samples)]
+  result('pairs.md', lines)
   result('pairs.svg', [plot(samples)])
-  for (const line of table(samples)) print(line)
+  for (const line of lines) print(line)
   return 0
 }
 
