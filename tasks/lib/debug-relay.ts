@@ -29,6 +29,8 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
   const clients = new Set<Socket>()
   /** The DAP session that there is. */
   let current: { readonly note: (line: string) => void; readonly finish: () => void } | undefined
+  /** The IDE that is just leaving has gone: a halt that meets it waits for ever. */
+  let ending: Promise<unknown> = Promise.resolve()
   let leaving: Promise<void> = Promise.resolve()
 
   function visitor(socket: Socket): void {
@@ -50,7 +52,8 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
       }
       socket.pause()
       socket.unshift(head)
-      serve(socket, speaks)
+      if (speaks === 'dap') serve(socket, speaks)
+      else void ending.then(() => serve(socket, speaks))
     }
     socket.on('data', listen)
   }
@@ -91,6 +94,7 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     const decode = decoder()
     let delve: Socket | undefined
     let unconfigured: NodeJS.Timeout | undefined
+    const left = new Promise((resolve) => gone.addEventListener('abort', resolve))
     const take = ({ toDelve, toClient, close, awaitsConfiguration }: Step) => {
       for (const message of toDelve) delve?.write(encode(message))
       for (const message of toClient) socket.write(encode(message))
@@ -98,7 +102,10 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
         clearTimeout(unconfigured)
         unconfigured = setTimeout(() => take(session.unconfigured()), configurePatience)
       }
-      if (close === 'client') socket.destroySoon()
+      if (close === 'client') {
+        ending = left
+        socket.destroySoon()
+      }
       if (close !== undefined) delve?.destroy()
     }
     const each = (decoded: (chunk: Buffer) => Message[], step: (message: Message) => Step, from: Socket) =>
