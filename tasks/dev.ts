@@ -2,7 +2,7 @@
 import { resolve } from 'node:path'
 import { recordBuild, recordMachine } from './lib/builds.ts'
 import { remember } from './lib/cache.ts'
-import { parcelOf } from './lib/deliver.ts'
+import { parcelFrom } from './lib/deliver.ts'
 import { clock, edit, type Edit } from './lib/edit.ts'
 import { archOfUname } from './lib/elf.ts'
 import { fleet, type Outcome } from './lib/fleet.ts'
@@ -122,13 +122,18 @@ await task(about, async ({ flags, operands }) => {
     if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
     let said = ''
     try {
-      const made = await goBuild(chosen, { debug, signal, said: (text) => (said += text) })
+      let bytes: Buffer = Buffer.alloc(0)
+      const made = await goBuild(chosen, {
+        debug,
+        signal,
+        said: (text) => (said += text),
+        made: (binary) => (bytes = binary),
+      })
       if (signal.aborted) return
       for (const line of lines(said)) shown.line(line)
       recordBuild(made)
       if (made.sha256 === newest?.sha256) return unchanged(made)
-      const parcel = { ...parcelOf(chosen.binary, made.version), equip }
-      if (parcel.sha256 !== made.sha256) return // another build has written there meanwhile
+      const parcel = { ...parcelFrom(chosen.binary, bytes, made.sha256, made.version), equip }
       newest = { sha256: made.sha256, words: `${made.version} ${made.sha256.slice(0, 8)}` }
       deploy(begin, parcel)
     } catch (error) {

@@ -85,17 +85,28 @@ const live = 'for the new process to live' // what every put waits for: nothing 
 
 /** Reads a built binary; the version is the one that its build had. Throws UserError that names the next step where there is none, or it is no Linux program. */
 export function parcelOf(file: string, version?: string): Parcel {
-  let bytes: Buffer
+  return parcelFrom(file, binaryAt(file), undefined, version)
+}
+
+function binaryAt(file: string): Buffer {
   try {
-    bytes = readFileSync(file)
+    return readFileSync(file)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
       throw new UserError(`there is no ${file} - run npm run build`)
     throw new UserError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
+}
+
+/** The same from bytes that have been read, and hashed maybe. */
+export function parcelFrom(
+  file: string,
+  bytes: Buffer,
+  sha256 = createHash('sha256').update(bytes).digest('hex'),
+  version?: string,
+): Parcel {
   const facts = elf(bytes)
   if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
   const made = new Map<Encoding, Promise<Buffer>>()
   let wanted = true
   return {

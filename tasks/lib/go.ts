@@ -71,13 +71,15 @@ export interface How {
   readonly signal?: AbortSignal
   /** Gets what Go says, at its end, instead of the user. */
   readonly said?: (text: string) => void
+  /** Gets the binary, so that nobody has to read it again. */
+  readonly made?: (bytes: Buffer) => void
 }
 
 /**
  * Builds BINARY. Go's own errors go to the user as they are; whatever fails, the last good binary is
  * untouched. Throws UserError.
  */
-export async function goBuild(settings: Settings, { debug, signal, said }: How): Promise<Build> {
+export async function goBuild(settings: Settings, { debug, signal, said, made }: How): Promise<Build> {
   const { goDir, goMain, goLdflags, goFlags, binary } = settings
   need('go', 'to build the service')
   if (!statSync(goDir, { throwIfNoEntry: false })?.isDirectory())
@@ -130,6 +132,7 @@ export async function goBuild(settings: Settings, { debug, signal, said }: How):
   }
   renameSync(output, target)
   takeBack()
+  made?.(bytes)
   return { ...build, seconds: Math.round(performance.now() - begin) / 1000 }
 }
 
