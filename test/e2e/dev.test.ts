@@ -1,5 +1,5 @@
 // The daily loop on a real cluster: in a terminal as a person drives it, and without one as a program does.
-import { spawn } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
@@ -14,6 +14,11 @@ dev.before(async (context) => {
   context.it = await project('dev')
   await devPods(context.it, 'local/debian:1', 3)
 })
+const children = new Set<ChildProcess>()
+dev.after.each(() => {
+  for (const child of children) child.kill() // of a test that failed
+  children.clear()
+})
 dev.after(async ({ it }) => it.remove())
 
 /** npm run dev, in a pseudo-terminal of `script` or with pipes alone. */
@@ -26,6 +31,7 @@ async function running(it: Project, args: readonly string[], terminal: boolean) 
     env: { PATH, HOME, TERM: 'xterm', KUBECONFIG: (await cluster()).kubeconfig, HOTSWAP_E2E: it.namespace },
     stdio: 'pipe',
   })
+  children.add(child)
   let out = ''
   let err = ''
   child.stdout.on('data', (chunk: Buffer) => void (out += chunk.toString()))
@@ -84,7 +90,7 @@ dev(
       assert.ok(lines(new RegExp(`^${pod} \\| ── \\d\\d:\\d\\d:\\d\\d \\S+ [0-9a-f]{8} ──$`)).length > 0, 'a mark')
     }
     assert.match(person.out(), /\x1b\[3\dm\S+ \|\x1b\[0m/, 'in colour')
-    assert.match(person.out(), /\r\x1b\[K\d\d:\d\d:\d\d building/, 'and says what it does')
+    assert.match(person.out(), /\d\d:\d\d:\d\d building\r\x1b\[K/, 'and says what it does')
 
     const main = it.checkout.read('examples/hello/main.go')
     it.checkout.file('examples/hello/main.go', main.replace('	addr := flag', '	panic("a bug")\n	addr := flag'))
