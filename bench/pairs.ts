@@ -12,12 +12,14 @@ import { project, switched, type Project } from '../test/e2e/project.ts'
 import { ended, type Ended } from '../test/lib/checkout.ts'
 import { edits, Service, type Edit } from './edits.ts'
 
-export const links = {
+const links = {
   direct: undefined,
   '50': { rate: 50e6 / 8, delay: 10 },
   '10': { rate: 10e6 / 8, delay: 20 },
 } as const
 export type LinkName = keyof typeof links
+/** In their order; that of a literal's keys would have the numbers first. */
+export const linkNames: readonly LinkName[] = ['direct', '50', '10']
 
 export const sides = ['kubectl cp', 'deploy-dev'] as const
 export type Side = (typeof sides)[number]
@@ -144,7 +146,7 @@ async function scaled(it: Project, name: string, replicas: number) {
     `go-template=${template}`,
   ]
   const names = await until(`${replicas} pods of ${name}`, 120, async () => {
-    const found = (await it.kubectl(args)).trim().split(' ')
+    const found = (await it.kubectl(args)).split(' ').filter((pod) => pod !== '')
     return found.length === replicas && found
   })
   const pods = []

@@ -68,6 +68,20 @@ export function table(samples: readonly Sample[]): string[] {
   ]
 }
 
+/** What more pods cost over the slowest link: their bytes, and the time that those need there. */
+export function morePods(samples: readonly Sample[]): string[] {
+  const ours = samples.filter(({ side, link, build }) => side === 'deploy-dev' && link === '10' && build === 'release')
+  const [one, five] = [1, 5].map((replicas) => ours.filter((sample) => sample.replicas === replicas))
+  if (one === undefined || five === undefined || one.length === 0 || five.length === 0) return []
+  const up = (of: readonly Sample[]) => median(of.map((sample) => sample.up ?? 0))
+  const more = median(seconds(five)) - median(seconds(one))
+  const need = (up(five) - up(one)) / (10e6 / 8)
+  return [
+    '',
+    `Five pods over 10 Mbit/s: ${(up(five) / up(one)).toFixed(2)} times the bytes of one, ${more.toFixed(1)} s more than one; the bytes alone need ${need.toFixed(1)} s more.`,
+  ]
+}
+
 const colours: Readonly<Record<Side, string>> = { 'kubectl cp': '#b0b7bf', 'deploy-dev': '#2563a8' }
 const labels: Readonly<Record<Side, string>> = {
   'kubectl cp': 'kubectl cp + classical agent',

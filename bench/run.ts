@@ -3,8 +3,8 @@ import { mkdirSync, writeFileSync } from 'node:fs'
 import { onEnd, print, say, task, UserError } from '../tasks/lib/task.ts'
 import { size } from '../tasks/lib/words.ts'
 import { faults, Field, type Tally } from './faults.ts'
-import { links, pairs, type Cell, type LinkName, type Sample } from './pairs.ts'
-import { plot, table } from './report.ts'
+import { linkNames, pairs, type Cell, type LinkName, type Sample } from './pairs.ts'
+import { morePods, plot, table } from './report.ts'
 import { soak } from './soak.ts'
 
 const about = {
@@ -31,17 +31,13 @@ const about = {
 await task(about, async ({ flags }) => {
   if (flags.faults === true) return faultRuns(count('times', flags.times, 30))
   if (flags.soak === true) return soakRun(count('deploys', flags.deploys, 200))
-  const names = Object.keys(links).filter(isLink)
-  const only = typeof flags.only === 'string' ? flags.only.split(',') : names
+  const names = [...linkNames]
+  const only: readonly string[] = typeof flags.only === 'string' ? flags.only.split(',') : names
   const chosen = names.filter((name) => only.includes(name))
   if (chosen.length !== only.length) throw new UserError(`--only takes ${names.join(', ')}, not '${only.join(',')}'`, 2)
   const given = flags.pairs === undefined ? undefined : count('pairs', flags.pairs, 1)
   return comparison(cells(chosen, given, flags.all === true), String(flags.encoding ?? 'gzip'))
 })
-
-function isLink(name: string): name is LinkName {
-  return name in links
-}
 
 /** What is compared: the cheap comparisons first. */
 function cells(chosen: readonly LinkName[], given: number | undefined, all: boolean): Cell[] {
@@ -65,9 +61,10 @@ async function comparison(chosen: readonly Cell[], encoding: string): Promise<nu
     print(`${link} ${build} ×${replicas}  ${edit}  ${side}: ${seconds.toFixed(2)} s${bytes}`)
     result('pairs.json', ['[', samples.map((each) => JSON.stringify(each)).join(',\n'), ']'])
   })
-  result('pairs.md', table(samples))
+  const lines = [...table(samples), ...morePods(samples)]
+  result('pairs.md', lines)
   result('pairs.svg', [plot(samples)])
-  for (const line of table(samples)) print(line)
+  for (const line of lines) print(line)
   return 0
 }
 

@@ -62,6 +62,7 @@ await task(about, async ({ flags }) => {
     }
   }
   await Promise.all(Array.from({ length: atOnce }, work))
+  parcel.drop()
   if (failed < pods.length) remember(chosen.binary, parcel.sha256)
   return failed === 0 ? 0 : 1
 

@@ -33,6 +33,8 @@ export interface Parcel {
   readonly encoded: (encoding: Encoding) => Promise<Buffer>
   /** Brings a debugger into a pod that has none. Throws UserError. */
   readonly equip?: (pod: Pod, greeting: Receipt) => Promise<void>
+  /** Ends an encoding that nobody waits for. */
+  readonly drop: () => void
 }
 
 export type Encoding = 'raw' | 'gzip'
@@ -64,6 +66,7 @@ export function parcelOf(file: string, version?: string): Parcel {
   if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
   const made = new Map<Encoding, Promise<Buffer>>()
+  let wanted = true
   return {
     ...facts,
     bytes,
@@ -71,11 +74,32 @@ export function parcelOf(file: string, version?: string): Parcel {
     version: version ?? buildOf(sha256)?.version ?? '',
     by: `${word(userInfo().username)}@${word(hostname())}`,
     encoded: (encoding) => {
-      const present = made.get(encoding) ?? (encoding === 'raw' ? Promise.resolve(bytes) : gzip(bytes, { level: 1 }))
+      const present = made.get(encoding) ?? (encoding === 'raw' ? Promise.resolve(bytes) : gzipped(bytes, () => wanted))
       made.set(encoding, present)
+      present.catch(() => undefined) // where it is awaited, it is seen
       return present
     },
+    drop: () => void (wanted = false),
   }
+}
+
+const members = 16 // of the gzip stream: more than there are threads, so that all of them work to the end
+const threads = 4 // of Node's pool
+
+/** Several gzip streams in a row are one: they are made side by side. Rejects where they are not wanted any more. */
+async function gzipped(bytes: Buffer, wanted: () => boolean): Promise<Buffer> {
+  const size = Math.ceil(bytes.length / members)
+  const made: Buffer[] = []
+  let next = 0
+  const work = async () => {
+    for (let at = next++; at < members; at = next++) {
+      if (!wanted()) throw new Error('nobody waits for it')
+      // level 4 costs a quarter more time than 1 and saves 6 % of the bytes; those above cost more than they save
+      made[at] = await gzip(bytes.subarray(at * size, (at + 1) * size), { level: 4 })
+    }
+  }
+  await Promise.all(Array.from({ length: threads }, work))
+  return Buffer.concat(made)
 }
 
 /** As a header may hold it. */
@@ -149,6 +173,7 @@ async function attempt(
   const begin = performance.now()
   const child = target.exec(pod, [...pod.agent, 'put', pod.binary])
   const watch = watched(child)
+  void parcel.encoded(wanted) // while the exec opens
   try {
     if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
     const stdin = child.stdin

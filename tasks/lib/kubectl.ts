@@ -1,4 +1,5 @@
 // The kubernetes target: kubectl's words, what its answers mean, and which of a pod's containers runs the agent.
+import { readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { meaning } from './complaint.ts'
 import { at, text } from './json.ts'
@@ -30,7 +31,7 @@ export async function cluster(settings: Settings): Promise<Cluster> {
   // config view works without a connection; the manifest is read meanwhile
   const [view, inManifest] = await Promise.all([
     kubectl(['config', 'view', '--minify', '-o', 'json', ...(named === '' ? [] : ['--context', named])]),
-    import('./workloads.ts').then(({ manifestNamespaces }) => manifestNamespaces(settings.manifest)),
+    namespacesIn(settings.manifest),
   ])
   const config: unknown = JSON.parse(view)
   const context = text(config, 'current-context') || named
@@ -67,6 +68,16 @@ export function isLocalServer(server: string): boolean {
   if (host === 'localhost' || /\.(internal|local|localhost)$/.test(host)) return true
   if (isIP(host) === 4) return /^(127|10)\.|^192\.168\.|^172\.(1[6-9]|2\d|3[01])\.|^169\.254\./.test(host)
   return isIP(host) === 6 && /^(::1$|f[cd]|fe[89ab])/.test(host)
+}
+
+/** Those that a manifest names. The parser of YAML takes 0.1 s to load: only where there is a name to be found. */
+async function namespacesIn(manifest: string): Promise<string[]> {
+  try {
+    if (!readFileSync(manifest, 'utf8').includes('namespace')) return []
+  } catch {
+    return []
+  }
+  return (await import('./workloads.ts')).manifestNamespaces(manifest)
 }
 
 /** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) where the first two differ. */

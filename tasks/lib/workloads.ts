@@ -40,13 +40,8 @@ export function workloads(file: string): Workload[] {
     }))
 }
 
-/** The namespaces that a manifest's workloads name, each once; none where there is no such file. */
-export async function manifestNamespaces(file: string): Promise<string[]> {
-  try {
-    readFileSync(file)
-  } catch {
-    return []
-  }
+/** The namespaces that a manifest's workloads name, each once. */
+export function manifestNamespaces(file: string): string[] {
   return [...new Set(workloads(file).map(({ namespace }) => namespace))].filter((namespace) => namespace !== '')
 }
 
