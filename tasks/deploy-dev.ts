@@ -1,6 +1,7 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
-import { deliver, parcelOf, type Delivery, type Encoding } from './lib/deliver.ts'
+import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
 import { remember } from './lib/cache.ts'
+import type { Encoding } from './lib/packing.ts'
 import { progress } from './lib/progress.ts'
 import { binaryWords, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
@@ -13,7 +14,7 @@ const about = {
   summary: 'sends the built binary to every dev pod, where the agent swaps it in, and shows what each pod acknowledged',
   options: {
     json: { type: 'boolean', help: 'print one JSON object per pod' },
-    encoding: { type: 'string', value: 'NAME', help: 'raw or gzip, instead of ENCODING' },
+    encoding: { type: 'string', value: 'NAME', help: 'raw, gzip or delta, instead of ENCODING' },
     verbose: { type: 'boolean', help: 'say which encoding was chosen' },
   },
   more: 'Prints pod, bytes sent of how many, pid, version and 8 digits of the sha256, seconds. Exit code 1: a pod failed.',
@@ -32,14 +33,14 @@ await task(about, async ({ flags }) => {
   finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = {
     ...parcelOf(chosen.binary),
-    equip: async (pod: Pod, greeting: Receipt) => {
-      const { sendDelve } = await import('./lib/pod-tool.ts') // seldom needed
-      await sendDelve(there, chosen, pod, greeting)
+    equip: async (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => {
+      const { equip } = await import('./lib/pod-tool.ts') // seldom needed
+      await equip(there, chosen, pod, tool, greeting)
     },
   }
+  if (encoding === 'delta') parcel.patches.warm()
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
-  if (flags.verbose === true) say(`encoding ${encoding}`)
 
   const shown = progress(pods.length)
   const waiting = [...pods]
@@ -48,7 +49,14 @@ await task(about, async ({ flags }) => {
     for (let pod = waiting.shift(); pod !== undefined; pod = waiting.shift()) {
       const { name } = pod
       try {
-        const delivery = await deliver(there, pod, parcel, encoding, (sent, total) => shown.sent(name, sent, total))
+        const delivery = await deliver(
+          there,
+          pod,
+          parcel,
+          encoding,
+          (sent, total) => shown.sent(name, sent, total),
+          flags.verbose === true,
+        )
         shown.clear()
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
       } catch (error) {
@@ -85,17 +93,16 @@ await task(about, async ({ flags }) => {
   }
 })
 
-/** Compressed, unless the way is short. Throws UserError (2) where it is no encoding. */
+/** A delta, unless the way is short. Throws UserError (2) where it is no encoding. */
 function encodingOf(chosen: string | boolean, near: boolean): Encoding {
   switch (chosen) {
     case 'raw':
     case 'gzip':
+    case 'delta':
       return chosen
     case 'auto':
-      return near ? 'raw' : 'gzip'
-    case 'delta':
-      return 'gzip' // until there is one
+      return near ? 'raw' : 'delta'
     default:
-      throw new UserError(`--encoding is raw, gzip or auto, not ${String(chosen)}`, 2)
+      throw new UserError(`--encoding is raw, gzip, delta or auto, not ${String(chosen)}`, 2)
   }
 }

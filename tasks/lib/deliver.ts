@@ -11,6 +11,8 @@ import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { memoryFault } from './memory.ts'
+import { decodes, pack, type Encoding, type Packed } from './packing.ts'
+import { patches, type Patches } from './patches.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
@@ -30,14 +32,14 @@ export interface Parcel {
   /** USER@HOST. */
   readonly by: string
   /** The bytes under an encoding, made once however many pods get them. */
-  readonly encoded: (encoding: Encoding) => Promise<Buffer>
-  /** Brings a debugger into a pod that has none. Throws UserError. */
-  readonly equip?: (pod: Pod, greeting: Receipt) => Promise<void>
+  readonly encoded: (encoding: 'raw' | 'gzip') => Promise<Buffer>
+  /** Patches on what pods may have. */
+  readonly patches: Patches
+  /** Brings a tool into a pod that has none: its debugger, the decoder of patches. Throws UserError. */
+  readonly equip?: (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => Promise<void>
   /** Ends an encoding that nobody waits for. */
   readonly drop: () => void
 }
-
-export type Encoding = 'raw' | 'gzip'
 
 /** What a pod acknowledged. */
 export interface Delivery {
@@ -65,7 +67,8 @@ export function parcelOf(file: string, version?: string): Parcel {
   const facts = elf(bytes)
   if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
   const sha256 = createHash('sha256').update(bytes).digest('hex')
-  const made = new Map<Encoding, Promise<Buffer>>()
+  const made = new Map<string, Promise<Buffer>>()
+  const on = patches({ file, bytes, sha256 })
   let wanted = true
   return {
     ...facts,
@@ -79,7 +82,11 @@ export function parcelOf(file: string, version?: string): Parcel {
       present.catch(() => undefined) // where it is awaited, it is seen
       return present
     },
-    drop: () => void (wanted = false),
+    patches: on,
+    drop: () => {
+      wanted = false
+      on.close()
+    },
   }
 }
 
@@ -109,6 +116,8 @@ function word(text: string): string {
 
 // Errors of a link: the next try may find it whole.
 const links = new WeakSet<Error>()
+// The pod did not take a patch: the whole file will do.
+const patched = new WeakSet<Error>()
 // An earlier try had arrived, and the pod is still at it: no try of its own.
 const underway = new WeakSet<Error>()
 const tries = 4 // the first one, and three more
@@ -125,6 +134,7 @@ export async function deliver(
   parcel: Parcel,
   encoding: Encoding,
   progress: (sent: number, total: number) => void = () => undefined,
+  explain = false,
 ): Promise<Delivery> {
   const begin = performance.now()
   let sent = 0
@@ -132,13 +142,19 @@ export async function deliver(
     sent = count
     progress(count, total)
   }
+  let wanted = encoding
   let waited = 0
   for (let turn = 1; ;) {
     try {
-      const delivery = await attempt(target, pod, parcel, encoding, told)
+      const delivery = await attempt(target, pod, parcel, wanted, told, explain)
       // a try that was cut after all had arrived: what runs there is what it sent
       return { ...delivery, sent: turn > 1 ? sent : delivery.sent, ms: performance.now() - begin }
     } catch (error) {
+      if (error instanceof UserError && patched.has(error) && wanted === 'delta') {
+        say(`${error.message.replace(/; .*$/s, '')} - sending the whole file`)
+        wanted = 'gzip'
+        continue
+      }
       if (!(error instanceof UserError) || target.kind === 'local') throw error
       // a busy pod is our own earlier try's only where there was one
       if (underway.has(error) && (turn > 1 || links.has(error)) && waited < swapPatience) {
@@ -169,11 +185,12 @@ async function attempt(
   parcel: Parcel,
   wanted: Encoding,
   progress: (sent: number, total: number) => void,
+  explain: boolean,
 ): Promise<Delivery> {
   const begin = performance.now()
   const child = target.exec(pod, [...pod.agent, 'put', pod.binary])
   const watch = watched(child)
-  void parcel.encoded(wanted) // while the exec opens
+  if (wanted !== 'delta') void parcel.encoded(wanted) // while the exec opens
   try {
     if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
     const stdin = child.stdin
@@ -208,18 +225,21 @@ async function attempt(
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
     refuseBeforehand(pod, parcel, wrapped, greeting)
-    if (wrapped && greeting.values.get('debugger') === 'missing') await parcel.equip?.(pod, greeting)
+    if (wrapped && greeting.values.get('debugger') === 'missing') await parcel.equip?.(pod, 'debugger', greeting)
     if (parcel.debug && !wrapped)
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
       )
-    const encoding = greeting.values.get('decodes')?.split(',').includes(wanted) === true ? wanted : 'raw'
-    const body = await parcel.encoded(encoding)
+    const packed = await pack(parcel, wanted, greeting)
+    const { encoding, body } = packed
+    if (encoding === 'delta' && !decodes(greeting, 'delta')) await parcel.equip?.(pod, 'decoder', greeting)
+    if (explain) say(`${pod.name}: encoding ${encoding}${packed.why}`)
+    const run = wrapped ? 'wrapped' : 'plain'
     const answer = next()
     let sent = 0
     await Promise.race([
       answer, // a refusal comes while bytes are still to go, and nobody reads them any more
-      send(stdin, Buffer.from(header(parcel, body.length, encoding, wrapped ? 'wrapped' : 'plain')), body, (count) => {
+      send(stdin, Buffer.from(header(parcel, body.length, packed, run)), body, (count) => {
         sent = count
         watch.alive()
         progress(count, body.length)
@@ -229,6 +249,7 @@ async function attempt(
     if (receipt === undefined) throw cut(pod, await Promise.race([watch.ended, watch.stalled]))
     if (receipt.values.get('result') !== 'running' || receipt.values.get('sha256') !== parcel.sha256) {
       const error = refused(pod, receipt)
+      if (encoding === 'delta' && receipt.values.get('result') === 'rejected') patched.add(error)
       if (
         receipt.values.get('result') === 'busy' &&
         receipt.values.get('reason')?.includes(`: ${parcel.by} since `) === true
@@ -240,7 +261,7 @@ async function attempt(
   } catch (error) {
     if (!(error instanceof UserError) || error.message.startsWith(`${pod.name}: `)) throw error
     const named = new UserError(`${pod.name}: ${error.message}`)
-    for (const kind of [links, underway]) if (kind.has(error)) kind.add(named)
+    for (const kind of [links, underway, patched]) if (kind.has(error)) kind.add(named)
     throw named
   } finally {
     // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
@@ -256,10 +277,11 @@ async function attempt(
 export function header(
   { sha256, version, by }: Pick<Parcel, 'sha256' | 'version' | 'by'>,
   length: number,
-  encoding: Encoding,
+  { encoding, base }: Pick<Packed, 'encoding' | 'base'>,
   run: 'plain' | 'wrapped',
 ): string {
-  return `sha256=${sha256} size=${length} encoding=${encoding} run=${run} version=${version} by=${by}\n`
+  const on = base === undefined ? '' : ` base=${base}`
+  return `sha256=${sha256} size=${length} encoding=${encoding}${on} run=${run} version=${version} by=${by}\n`
 }
 
 export async function send(stdin: Writable, head: Buffer, body: Buffer, taken: (count: number) => void): Promise<void> {

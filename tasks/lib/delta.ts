@@ -11,7 +11,6 @@
 //             bytes of changes that are no constant, inserted bytes
 // agent/hotswap-patch/FORMAT.md has the format. Memory: the table (8 MiB), the operations, and the streams of all blocks,
 // less than old + new together.
-import { createHash } from 'node:crypto'
 import { deflateRawSync } from 'node:zlib'
 
 /** The largest file that is encoded, in bytes: above it the whole file goes. */
@@ -131,12 +130,7 @@ function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[
 
   let done = 0 // what is before it is coded
   let shift = 0 // from a place in the new file to the one in the old, as the last copy had it
-  let copied = forward(0, 0)
-  if (copied >= width || copied === next.length) {
-    found.push({ insert: 0, copy: copied, from: 0 })
-    done = copied
-  }
-  let at = done
+  let at = 0
   let hash = 0
   let hashed = -1 // the place whose hash it is
   while (at + width <= next.length) {
@@ -158,7 +152,7 @@ function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[
       continue
     }
     const back = backward(from, at, done)
-    copied = back + forward(from, at)
+    const copied = back + forward(from, at)
     found.push({ insert: at - back - done, copy: copied, from: from - back })
     shift = from - at
     done = at - back + copied
@@ -287,20 +281,22 @@ function changes(
   }
 }
 
-/** The patch that makes `next` of `old`. `index` is that of `old`. */
-export function encode(old: Uint8Array, index: Index, next: Uint8Array): Buffer {
+/** A file and its sha256, in hexadecimal digits. */
+export interface File {
+  readonly bytes: Uint8Array
+  readonly sha256: string
+}
+
+/** The patch that makes the file `to` of the file `from`, whose index is `index`. */
+export function encode(from: File, index: Index, to: File): Buffer {
+  const [old, next] = [from.bytes, to.bytes]
   const head = Buffer.alloc(magic.length + 16 + 64)
   magic.copy(head)
   head.writeBigUInt64LE(BigInt(old.length), magic.length)
   head.writeBigUInt64LE(BigInt(next.length), magic.length + 8)
-  createHash('sha256')
-    .update(old)
-    .digest()
-    .copy(head, magic.length + 16)
-  createHash('sha256')
-    .update(next)
-    .digest()
-    .copy(head, magic.length + 48)
+  head.write(from.sha256, magic.length + 16, 'hex')
+  head.write(to.sha256, magic.length + 48, 'hex')
+
   const made = operations(old, index, next)
   const known = dictionary(old, next, made)
   const numbers = new Map([...known].map((value, number) => [value, number]))
@@ -322,7 +318,7 @@ export function encode(old: Uint8Array, index: Index, next: Uint8Array): Buffer 
     streams = fresh()
     room = block
   }
-  for (let { insert, copy, from } of made)
+  for (let { insert, copy, from: place } of made)
     while (insert > 0 || copy > 0) {
       const inserted = Math.min(insert, room)
       const copied = Math.min(copy, room - inserted)
@@ -331,15 +327,15 @@ export function encode(old: Uint8Array, index: Index, next: Uint8Array): Buffer 
       control.number(copied)
       extra.copy(next.subarray(at, at + inserted))
       if (copied > 0) {
-        control.number(from >= expected ? 2 * (from - expected) : 2 * (expected - from) - 1)
-        changes(old, from, next, at + inserted, copied, numbers, streams)
-        expected = from + copied
+        control.number(place >= expected ? 2 * (place - expected) : 2 * (expected - place) - 1)
+        changes(old, place, next, at + inserted, copied, numbers, streams)
+        expected = place + copied
       }
       at += inserted + copied
       room -= inserted + copied
       insert -= inserted
       copy -= copied
-      from += copied
+      place += copied
       if (room === 0) flush()
     }
   if (room < block) flush()
