@@ -1,7 +1,9 @@
 // Patches of one binary on those in the cache, each made in a thread of its own, so that progress and Ctrl-C stay alive.
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import { newest, recall } from './cache.ts'
 import { largest } from './delta.ts'
+import { root } from './task.ts'
 
 /** The patches of one binary. */
 export interface Patches {
@@ -51,7 +53,7 @@ export interface Indexed {
 
 /** Indexes a binary. */
 export function indexed(bytes: Buffer, sha256: string): Indexed {
-  const worker = new Worker(new URL('./patches-thread.mjs', import.meta.url), { workerData: { bytes, sha256 } })
+  const worker = new Worker(join(root, 'tasks/lib/patches-thread.mjs'), { workerData: { bytes, sha256 } })
   worker.unref() // a task that ends does not wait for it
   let last: Promise<unknown> = Promise.resolve()
   return {

@@ -14,6 +14,7 @@ const v1 = program({ version: 'v1' })
 const v2 = program({ version: 'v2' })
 
 deploy('a delta: the decoder is sent once, then kilobytes instead of the whole', async (loop) => {
+  loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`
   assert.is((await loop.task('build')).code, 0)
   await loop.up()
   assert.is((await loop.task('deploy-dev')).code, 0) // from now on the cache knows what runs
