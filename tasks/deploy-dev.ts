@@ -1,7 +1,8 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
 import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
 import { remember } from './lib/cache.ts'
-import type { Encoding } from './lib/packing.ts'
+import { encodingOf } from './lib/packing.ts'
+import { warm } from './lib/patches.ts'
 import { progress } from './lib/progress.ts'
 import { binaryWords, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
@@ -27,7 +28,8 @@ await task(about, async ({ flags }) => {
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()
-  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there.kind === 'local' || there.cluster.local)
+  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there)
+  if (encoding === 'delta') warm(chosen.binary)
   // the binary is read while the cluster is asked
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
@@ -38,7 +40,6 @@ await task(about, async ({ flags }) => {
       await equip(there, chosen, pod, tool, greeting)
     },
   }
-  if (encoding === 'delta') parcel.patches.warm()
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
 
@@ -49,14 +50,10 @@ await task(about, async ({ flags }) => {
     for (let pod = waiting.shift(); pod !== undefined; pod = waiting.shift()) {
       const { name } = pod
       try {
-        const delivery = await deliver(
-          there,
-          pod,
-          parcel,
-          encoding,
-          (sent, total) => shown.sent(name, sent, total),
-          flags.verbose === true,
-        )
+        const delivery = await deliver(there, pod, parcel, encoding, {
+          sent: (sent, total) => shown.sent(name, sent, total),
+          explain: flags.verbose === true,
+        })
         shown.clear()
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
       } catch (error) {
@@ -92,17 +89,3 @@ await task(about, async ({ flags }) => {
     }
   }
 })
-
-/** A delta, unless the way is short. Throws UserError (2) where it is no encoding. */
-function encodingOf(chosen: string | boolean, near: boolean): Encoding {
-  switch (chosen) {
-    case 'raw':
-    case 'gzip':
-    case 'delta':
-      return chosen
-    case 'auto':
-      return near ? 'raw' : 'delta'
-    default:
-      throw new UserError(`--encoding is raw, gzip, delta or auto, not ${String(chosen)}`, 2)
-  }
-}

@@ -1,50 +1,86 @@
 // Shows what runs in every dev pod, as its agent proves it.
+import { sha256Of } from './lib/builds.ts'
+import type { Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
-import { statusOf, table } from './lib/status.ts'
+import { mode, statusOf, table } from './lib/status.ts'
 import { print, say, task, UserError } from './lib/task.ts'
-import { target } from './lib/target.ts'
+import { target, type Pod } from './lib/target.ts'
 
 const about = {
   name: 'status-dev',
   summary: 'shows what runs in every dev pod, as its agent proves it',
-  options: { json: { type: 'boolean', help: 'print one JSON object per pod: the receipt' } },
+  options: { json: { type: 'boolean', help: 'print one JSON object per pod' } },
+  more: 'LOCAL: whether it is the file at BINARY. SINCE: when the process began. DEPLOYED: when it was swapped in.',
 } as const
 
-const columns = ['result', 'version', 'sha256', 'pid', 'run', 'started', 'restarts', 'by', 'reason'] as const
-
-const numbers = new Set(['pid', 'restarts', 'free'])
+const numbers = new Set(['pid', 'restarts', 'free', 'logfrom'])
 
 await task(about, async ({ flags }) => {
-  const there = await target(settings())
+  const chosen = settings()
+  const there = await target(chosen)
   say(there.where)
   const { pods, leftOut } = await there.pods()
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
+  const built = sha256Of(chosen.binary)
   let failed = false
   const rows = await Promise.all(
     pods.map(async (pod) => {
       try {
-        const { values, log } = await statusOf(there, pod)
-        const own = [...values]
-          .filter(([key]) => key !== 'pod') // a receipt does not name its pod
-          .map(([key, value]) => [key, numbers.has(key) ? Number(value) : value] as const)
-        if (flags.json !== true) for (const said of log) say(`${pod.name} | ${said}`)
-        if (flags.json === true) print(JSON.stringify({ pod: pod.name, ...Object.fromEntries(own), log }))
-        return [pod.name, ...columns.map((key) => shown(key, values.get(key) ?? ''))]
+        const receipt = await statusOf(there, pod)
+        if (flags.json === true) print(JSON.stringify(record(pod, receipt, built)))
+        else for (const said of receipt.log) say(`${pod.name} | ${said}`)
+        return row(pod, receipt, built)
       } catch (error) {
         if (!(error instanceof UserError)) throw error
+        if (flags.json === true) print(JSON.stringify({ pod: pod.name, error: error.message }))
         say(`error: ${error.message}`)
         failed = true
         return undefined
       }
     }),
   )
-  const found = rows.filter((row) => row !== undefined)
-  if (flags.json !== true && found.length > 0)
-    for (const row of table([['POD', ...columns.map((key) => key.toUpperCase())], ...found])) print(row)
+  const [first, ...others] = rows.filter((cells) => cells !== undefined)
+  if (flags.json !== true && first !== undefined)
+    for (const line of table([Object.keys(first), ...[first, ...others].map((cells) => Object.values(cells))]))
+      print(line)
   return failed ? 1 : 0
 })
 
-function shown(key: string, value: string): string {
-  if (value === '') return '-'
-  return key === 'sha256' ? value.slice(0, 8) : value
+/** A pod's cells under their titles. */
+function row(pod: Pod, receipt: Receipt, built: string | undefined): Readonly<Record<string, string>> {
+  const value = (key: string) => receipt.values.get(key) ?? ''
+  const own = pod.restarts === 0 ? '' : `, container ${pod.restarts}`
+  const cells = {
+    POD: pod.name,
+    CONTAINER: pod.container,
+    AGENT: value('agent').split(' ')[0] ?? '',
+    RESULT: value('result'),
+    VERSION: value('version'),
+    SHA256: value('sha256').slice(0, 8),
+    LOCAL: isLocal(receipt, built) ? 'yes' : 'no',
+    SINCE: value('started'),
+    MODE: mode(receipt),
+    RESTARTS: `${value('restarts')}${own}`,
+    BY: value('by'),
+    DEPLOYED: value('deployed'),
+    REASON: value('reason'),
+  }
+  return Object.fromEntries(Object.entries(cells).map(([key, text]) => [key, text === '' ? '-' : text]))
+}
+
+/** The receipt, and what is known beside it. */
+function record(pod: Pod, receipt: Receipt, built: string | undefined) {
+  return {
+    ...Object.fromEntries([...receipt.values].map(([key, value]) => [key, numbers.has(key) ? Number(value) : value])),
+    pod: pod.name, // a receipt does not name its pod
+    container: pod.container,
+    containerRestarts: pod.restarts,
+    mode: mode(receipt),
+    local: isLocal(receipt, built),
+    log: receipt.log,
+  }
+}
+
+function isLocal({ values }: Receipt, built: string | undefined): boolean {
+  return built !== undefined && values.get('sha256') === built
 }

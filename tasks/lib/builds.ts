@@ -1,4 +1,5 @@
 // What was built, for the tasks that come after: version, kind and architecture of a binary, found by its sha256.
+import { createHash } from 'node:crypto'
 import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isArchitecture, type Architecture } from './elf.ts'
@@ -35,6 +36,15 @@ export function recordBuild(build: Build): void {
 /** The build that made the file with this hash; undefined where none is remembered. */
 export function buildOf(sha256: string): Build | undefined {
   return recorded().find((build) => build.sha256 === sha256)
+}
+
+/** The sha256 of a file; undefined where it cannot be read. */
+export function sha256Of(file: string): string | undefined {
+  try {
+    return createHash('sha256').update(readFileSync(file)).digest('hex')
+  } catch {
+    return undefined
+  }
 }
 
 /** Remembers the architecture that the pods said they have. */

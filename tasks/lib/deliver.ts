@@ -12,7 +12,7 @@ import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { memoryFault } from './memory.ts'
 import { decodes, pack, type Encoding, type Packed } from './packing.ts'
-import { patches, type Patches } from './patches.ts'
+import { patch } from './patches.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
@@ -33,8 +33,8 @@ export interface Parcel {
   readonly by: string
   /** The bytes under an encoding, made once however many pods get them. */
   readonly encoded: (encoding: 'raw' | 'gzip') => Promise<Buffer>
-  /** Patches on what pods may have. */
-  readonly patches: Patches
+  /** The patch on the binary with that sha256, made once; undefined where that is not in the cache. */
+  readonly patch: (from: string) => Promise<Buffer | undefined>
   /** Brings a tool into a pod that has none: its debugger, the decoder of patches. Throws UserError. */
   readonly equip?: (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => Promise<void>
   /** Ends an encoding that nobody waits for. */
@@ -51,24 +51,68 @@ export interface Delivery {
   readonly ms: number
 }
 
+/** Who is told of a delivery, and what it may begin with. */
+export interface Terms {
+  /** Bytes that the pod took, of how many. */
+  readonly sent?: (count: number, total: number) => void
+  /** The new process is there; whether it stays, the receipt says. */
+  readonly up?: () => void
+  /** A receipt that is no success; default: its log is said. */
+  readonly refused?: (receipt: Receipt) => void
+  /** The first try goes through it. */
+  readonly opening?: Opening | undefined
+  /** Says which encoding was chosen, and why. */
+  readonly explain?: boolean
+  /** Ends the delivery for as long as there are bytes to go: the pod then changes nothing. */
+  readonly signal?: AbortSignal
+}
+
+/** An exec of put whose greeting has been read. It holds nobody's lock, and waits for a header as long as it may. */
+export interface Opening {
+  readonly greeting: Receipt
+  /** Nothing has ended it. */
+  readonly alive: () => boolean
+  readonly stdin: Writable
+  /** The next block that the pod says; undefined at the end. */
+  readonly next: () => Promise<Receipt | undefined>
+  readonly watch: ReturnType<typeof watched>
+  /** Tells of wait= lines from now on. */
+  readonly hear: (wait: (what: string) => void) => void
+  /** Before a header: nothing changes. */
+  readonly close: () => void
+}
+
 const idle = 30_000 // ms without a byte taken or a line said
 const piece = 256 * 1024 // bytes a write
+const cutPatience = 3_000 // ms for a pod to notice that an upload has ended
+const live = 'for the new process to live' // what every put waits for: nothing to say
 
 /** Reads a built binary; the version is the one that its build had. Throws UserError that names the next step where there is none, or it is no Linux program. */
 export function parcelOf(file: string, version?: string): Parcel {
-  let bytes: Buffer
+  return parcelFrom(file, binaryAt(file), undefined, version)
+}
+
+function binaryAt(file: string): Buffer {
   try {
-    bytes = readFileSync(file)
+    return readFileSync(file)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
       throw new UserError(`there is no ${file} - run npm run build`)
     throw new UserError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
+}
+
+/** The same from bytes that have been read, and hashed maybe. */
+export function parcelFrom(
+  file: string,
+  bytes: Buffer,
+  sha256 = createHash('sha256').update(bytes).digest('hex'),
+  version?: string,
+): Parcel {
   const facts = elf(bytes)
   if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
-  const sha256 = createHash('sha256').update(bytes).digest('hex')
   const made = new Map<string, Promise<Buffer>>()
-  const on = patches({ file, bytes, sha256 })
+  const patches = new Map<string, Promise<Buffer | undefined>>()
   let wanted = true
   return {
     ...facts,
@@ -82,11 +126,12 @@ export function parcelOf(file: string, version?: string): Parcel {
       present.catch(() => undefined) // where it is awaited, it is seen
       return present
     },
-    patches: on,
-    drop: () => {
-      wanted = false
-      on.close()
+    patch: (from) => {
+      const present = patches.get(from) ?? patch(file, from, bytes, sha256)
+      patches.set(from, present)
+      return present
     },
+    drop: () => void (wanted = false),
   }
 }
 
@@ -123,39 +168,42 @@ const underway = new WeakSet<Error>()
 const tries = 4 // the first one, and three more
 const swapPatience = 60_000 // ms for a swap that an earlier try has set off
 
+/** Whether an error is one of the link: the next try may find it whole. */
+export const isBroken = (error: Error) => links.has(error)
+
 /**
- * Sends a parcel to a pod and waits for the receipt; over a link that is cut, again, up to three times. `progress` is told
- * of each piece that the pod took. Throws UserError, which says why the pod does not run it, what it runs instead, and the
- * next step.
+ * Sends a parcel to a pod and waits for the receipt; over a link that is cut, again, up to three times. Throws UserError,
+ * which says why the pod does not run it, what it runs instead, and the next step.
  */
 export async function deliver(
   target: Target,
   pod: Pod,
   parcel: Parcel,
   encoding: Encoding,
-  progress: (sent: number, total: number) => void = () => undefined,
-  explain = false,
+  terms: Terms = {},
 ): Promise<Delivery> {
   const begin = performance.now()
   let sent = 0
   const told = (count: number, total: number) => {
     sent = count
-    progress(count, total)
+    terms.sent?.(count, total)
   }
   let wanted = encoding
   let waited = 0
+  let { opening } = terms
   for (let turn = 1; ;) {
     try {
-      const delivery = await attempt(target, pod, parcel, wanted, told, explain)
+      const delivery = await attempt(target, pod, parcel, wanted, { ...terms, sent: told, opening })
       // a try that was cut after all had arrived: what runs there is what it sent
       return { ...delivery, sent: turn > 1 ? sent : delivery.sent, ms: performance.now() - begin }
     } catch (error) {
+      opening = undefined
       if (error instanceof UserError && patched.has(error) && wanted === 'delta') {
         say(`${error.message.replace(/; .*$/s, '')} - sending the whole file`)
         wanted = 'gzip'
         continue
       }
-      if (!(error instanceof UserError) || target.kind === 'local') throw error
+      if (!(error instanceof UserError) || target.kind === 'local' || terms.signal?.aborted === true) throw error
       // a busy pod is our own earlier try's only where there was one
       if (underway.has(error) && (turn > 1 || links.has(error)) && waited < swapPatience) {
         await pause(500)
@@ -178,38 +226,78 @@ function linkError(message: string): UserError {
   return error
 }
 
-/** One exec of put. */
-async function attempt(
-  target: Target,
-  pod: Pod,
-  parcel: Parcel,
-  wanted: Encoding,
-  progress: (sent: number, total: number) => void,
-  explain: boolean,
-): Promise<Delivery> {
-  const begin = performance.now()
+/** Opens an exec of put and reads its greeting. Throws UserError where no agent greets. */
+export async function open(target: Target, pod: Pod): Promise<Opening> {
   const child = target.exec(pod, [...pod.agent, 'put', pod.binary])
   const watch = watched(child)
-  if (wanted !== 'delta') void parcel.encoded(wanted) // while the exec opens
+  let wait: (what: string) => void = () => undefined
+  const close = () => {
+    // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
+    watch.done()
+    child.kill()
+    // what the child has started may hold them open for long
+    child.stdout?.destroy()
+    child.stderr?.destroy()
+  }
   try {
     if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
-    const stdin = child.stdin
-    stdin.on('error', () => undefined) // a reader that left has said why, or its end is seen below
-    let waiting = 'for the new process to live' // as it always does: nothing to tell
+    child.stdin.on('error', () => undefined) // a reader that left has said why, or its end is seen below
     const blocks = receipts(child.stdout, (what) => {
       watch.alive()
-      if (what !== waiting) say(`${pod.name}: waiting ${what}`)
-      waiting = what
+      wait(what)
     })
     const next = async () => {
       const block = await Promise.race([blocks.next(), watch.stalled])
       watch.alive()
       return block.done === true ? undefined : block.value
     }
-
     const greeting = await next()
     if (greeting === undefined || greeting.values.get('agent') === undefined)
       throw noAgent(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
+    watch.done() // the agent waits for a header without a limit
+    return {
+      greeting,
+      alive: () => child.exitCode === null && child.signalCode === null,
+      stdin: child.stdin,
+      next,
+      watch,
+      hear: (told) => (wait = told),
+      close,
+    }
+  } catch (error) {
+    close()
+    throw error
+  }
+}
+
+/** One exec of put. */
+async function attempt(
+  target: Target,
+  pod: Pod,
+  parcel: Parcel,
+  wanted: Encoding,
+  { sent: progress, up, refused: unhappy, opening: given, signal, explain }: Terms,
+): Promise<Delivery> {
+  const begin = performance.now()
+  let opening = given
+  if (wanted !== 'delta') void parcel.encoded(wanted) // while the exec opens
+  try {
+    if (opening?.greeting.values.get('sha256') === parcel.sha256) {
+      // what ran when it was opened need not run any more
+      opening.close()
+      opening = undefined
+    }
+    opening ??= await open(target, pod)
+    const { greeting, stdin, next, watch } = opening
+    watch.alive()
+    let waiting = live
+    let started = false
+    opening.hear((what) => {
+      if (what === live && !started) up?.()
+      started ||= what === live
+      if (what !== waiting) say(`${pod.name}: waiting ${what}`)
+      waiting = what
+    })
     if (greeting.values.get('swapping') === parcel.sha256) {
       stdin.end()
       const error = linkError('an earlier try is being swapped in')
@@ -233,21 +321,34 @@ async function attempt(
     const packed = await pack(parcel, wanted, greeting)
     const { encoding, body } = packed
     if (encoding === 'delta' && !decodes(greeting, 'delta')) await parcel.equip?.(pod, 'decoder', greeting)
-    if (explain) say(`${pod.name}: encoding ${encoding}${packed.why}`)
-    const run = wrapped ? 'wrapped' : 'plain'
+    if (explain === true) say(`${pod.name}: encoding ${encoding}${packed.why}`)
+    const overtaken = () => signal?.aborted === true
+    if (overtaken()) throw new UserError('overtaken by a newer build')
     const answer = next()
     let sent = 0
-    await Promise.race([
-      answer, // a refusal comes while bytes are still to go, and nobody reads them any more
-      send(stdin, Buffer.from(header(parcel, body.length, packed, run)), body, (count) => {
+    const sending = send(
+      stdin,
+      Buffer.from(header(parcel, body.length, packed, wrapped ? 'wrapped' : 'plain')),
+      body,
+      (count) => {
         sent = count
         watch.alive()
-        progress(count, body.length)
-      }),
-    ])
+        progress?.(count, body.length)
+      },
+      signal,
+    )
+    // a refusal comes while bytes are still to go, and nobody reads them any more
+    await Promise.race([answer, sending])
+    if (overtaken() && sent < body.length) {
+      stdin.end() // it finds the upload cut, and gives its lock back
+      await Promise.race([watch.ended, pause(cutPatience)])
+      throw new UserError('overtaken by a newer build')
+    }
     const receipt = await answer
     if (receipt === undefined) throw cut(pod, await Promise.race([watch.ended, watch.stalled]))
     if (receipt.values.get('result') !== 'running' || receipt.values.get('sha256') !== parcel.sha256) {
+      if (unhappy === undefined) for (const line of receipt.log) say(`${pod.name} | ${line}`)
+      unhappy?.(receipt)
       const error = refused(pod, receipt)
       if (encoding === 'delta' && receipt.values.get('result') === 'rejected') patched.add(error)
       if (
@@ -264,12 +365,7 @@ async function attempt(
     for (const kind of [links, underway, patched]) if (kind.has(error)) kind.add(named)
     throw named
   } finally {
-    // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
-    watch.done()
-    child.kill()
-    // what the child has started may hold them open for long
-    child.stdout?.destroy()
-    child.stderr?.destroy()
+    opening?.close()
   }
 }
 
@@ -284,11 +380,17 @@ export function header(
   return `sha256=${sha256} size=${length} encoding=${encoding}${on} run=${run} version=${version} by=${by}\n`
 }
 
-export async function send(stdin: Writable, head: Buffer, body: Buffer, taken: (count: number) => void): Promise<void> {
+export async function send(
+  stdin: Writable,
+  head: Buffer,
+  body: Buffer,
+  taken: (count: number) => void,
+  signal?: AbortSignal,
+): Promise<void> {
   const write = (bytes: Buffer) => new Promise<void>((resolve) => stdin.write(bytes, () => resolve()))
   await write(head)
   for (let at = 0; at < body.length; at += piece) {
-    if (stdin.destroyed) return
+    if (stdin.destroyed || signal?.aborted === true) return
     await write(body.subarray(at, at + piece))
     taken(Math.min(at + piece, body.length))
   }
@@ -370,7 +472,7 @@ function refuseBeforehand(pod: Pod, { bytes, machine }: Parcel, wrapped: boolean
   if (tight !== undefined) throw new UserError(tight)
 }
 
-/** A receipt that is no success, in words. The crash's last output goes to the user first. */
+/** A receipt that is no success, in words. */
 function refused(pod: Pod, receipt: Receipt): UserError {
   const { values, log } = receipt
   const ended = values.get('reason') ?? 'no reason given'
@@ -393,6 +495,5 @@ function refused(pod: Pod, receipt: Receipt): UserError {
         return `it does not run the new binary: ${values.get('result') ?? 'no result'} (${reason}); ${runs}`
     }
   }
-  for (const line of log) say(`${pod.name} | ${line}`)
   return new UserError(`${pod.name}: ${text()}`)
 }

@@ -11,10 +11,13 @@ export function versionWord(text: string): string {
   return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 128)
 }
 
+let told = '' // a build after each save needs to say it once
+
 /** What git calls the state of GO_DIR; `unknown`, and one line that says why, where it cannot say. */
 export async function gitVersion({ goDir }: Pick<Settings, 'goDir'>): Promise<string> {
   const none = (why: string) => {
-    say(`the version is '${unknownVersion}': ${why}`)
+    if (why !== told) say(`the version is '${unknownVersion}': ${why}`)
+    told = why
     return unknownVersion
   }
   if (find('git') === undefined) return none('git is not on PATH')

@@ -65,11 +65,21 @@ export function buildArch({ goArch, target }: Pick<Settings, 'goArch' | 'target'
   return (target === 'kubernetes' ? lastMachine() : undefined) ?? hostArch()
 }
 
+export interface How {
+  readonly debug: boolean
+  /** Ends the build before its time. */
+  readonly signal?: AbortSignal
+  /** Gets what Go says, at its end, instead of the user. */
+  readonly said?: (text: string) => void
+  /** Gets the binary, so that nobody has to read it again. */
+  readonly made?: (bytes: Buffer) => void
+}
+
 /**
  * Builds BINARY. Go's own errors go to the user as they are; whatever fails, the last good binary is
  * untouched. Throws UserError.
  */
-export async function goBuild(settings: Settings, { debug }: { readonly debug: boolean }): Promise<Build> {
+export async function goBuild(settings: Settings, { debug, signal, said, made }: How): Promise<Build> {
   const { goDir, goMain, goLdflags, goFlags, binary } = settings
   need('go', 'to build the service')
   if (!statSync(goDir, { throwIfNoEntry: false })?.isDirectory())
@@ -92,8 +102,16 @@ export async function goBuild(settings: Settings, { debug }: { readonly debug: b
   const output = join(dirname(target), `.${basename(target)}.${process.pid}`)
   const takeBack = onEnd(() => rmSync(output, { force: true }))
   const args = goBuildArgs(settings, { debug, version, output })
-  const { exitCode } = await run('go', args, { cwd: goDir, env, output: 'show' })
+  const { exitCode, stderr } = await run('go', args, {
+    cwd: goDir,
+    env,
+    output: said === undefined ? 'show' : 'read',
+    ...(signal === undefined ? {} : { signal }),
+  })
+  if (signal?.aborted !== true && stderr !== '') said?.(stderr)
   if (exitCode !== 0) {
+    rmSync(output, { force: true })
+    takeBack()
     if (env.CGO_ENABLED === '0' && goFlagWords.some((word) => /^--?race(=|$)/.test(word)))
       say(
         '-race needs cgo, and the build sets CGO_ENABLED=0: export CGO_ENABLED=1 (the container then needs a C library)',
@@ -114,6 +132,7 @@ export async function goBuild(settings: Settings, { debug }: { readonly debug: b
   }
   renameSync(output, target)
   takeBack()
+  made?.(bytes)
   return { ...build, seconds: Math.round(performance.now() - begin) / 1000 }
 }
 

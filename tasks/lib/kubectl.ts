@@ -6,7 +6,7 @@ import { at, text } from './json.ts'
 import { sorted } from './pods.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
-import type { Forward, LeftOut, Pod, Target } from './target.ts'
+import type { Forward, LeftOut, Target } from './target.ts'
 import { need } from './tools.ts'
 
 /** A cluster, resolved once per task, so that a switch of context in another window changes nothing. */
@@ -22,6 +22,7 @@ export interface Cluster {
 }
 
 const timeout = '--request-timeout=20s'
+const watchPause = 2_000 // ms before a watch that has ended is begun again
 const localNames = /^(kind-.*|k3d-.*|minikube|docker-desktop|rancher-desktop|colima.*|orbstack|microk8s)$/
 
 /** The cluster that the settings name. Throws UserError. */
@@ -103,40 +104,47 @@ export async function kubernetesTarget(settings: Settings): Promise<Target> {
   const there = await cluster(settings)
   const { context, namespace } = there
   const place = ['--context', context, '--namespace', namespace]
-  const containers = new Map<string, string>()
-  const containerOf = (pod: Pod) => containers.get(pod.name) ?? ''
+  const anyPods = async () => {
+    const list: unknown = JSON.parse(await there.read(['get', 'pods', '-l', settings.selector, '-o', 'json']))
+    return sorted(list, settings)
+  }
   return {
     cluster: there,
     kind: 'kubernetes',
     where: `kubernetes · context ${context} · namespace ${namespace} · ${settings.selector}`,
     pods: async () => {
-      const list: unknown = JSON.parse(await there.read(['get', 'pods', '-l', settings.selector, '-o', 'json']))
-      const found = sorted(list, settings)
-      for (const { pod, container } of found.pods) containers.set(pod.name, container)
+      const found = await anyPods()
       if (found.pods.length === 0) throw nothingRuns(settings, there, found.leftOut)
-      return { pods: found.pods.map(({ pod }) => pod), leftOut: found.leftOut }
+      return found
     },
-    exec: (pod, command) =>
-      start('kubectl', [...place, 'exec', '-i', pod.name, '-c', containerOf(pod), '--', ...command], {
-        stdio: 'pipe',
+    anyPods,
+    watch: (tell) => {
+      // each line is a change; the server ends a watch after an hour or so, and one that is forbidden at once
+      const again = () => {
+        const child = start('kubectl', [...place, 'get', 'pods', '-l', settings.selector, '-o', 'name', '--watch'], {
+          stdio: ['ignore', 'pipe', 'ignore'],
+          env: environment(),
+        })
+        child.stdout?.on('data', tell)
+        child.once('error', () => undefined)
+        child.once('close', () => setTimeout(again, watchPause).unref())
+      }
+      again()
+    },
+    exec: (pod, command, on = 'pipes') => {
+      const how = on === 'terminal' && process.stdin.isTTY ? ['-i', '-t'] : ['-i']
+      return start('kubectl', [...place, 'exec', ...how, pod.name, '-c', pod.container, '--', ...command], {
+        stdio: on === 'terminal' ? 'inherit' : 'pipe',
         env: environment(),
-      }),
+      })
+    },
     forward: (pod, port) =>
       forward([...place, 'port-forward', '--address', '127.0.0.1', `pod/${pod.name}`, `:${port}`]),
-    logs: (pod, since) =>
-      start(
-        'kubectl',
-        [
-          ...place,
-          'logs',
-          '-f',
-          pod.name,
-          '-c',
-          containerOf(pod),
-          ...(since === undefined ? [] : ['--since-time', since.toISOString()]),
-        ],
-        { stdio: ['ignore', 'pipe', 'pipe'], env: environment() },
-      ),
+    logs: (pod, from) => {
+      const since = from === 'start' ? [] : from === 'now' ? ['--tail=0'] : ['--since-time', from.time]
+      const words = ['logs', '--follow', '--timestamps', pod.name, '-c', pod.container, ...since]
+      return start('kubectl', [...place, ...words], { stdio: ['ignore', 'pipe', 'pipe'], env: environment() })
+    },
   }
 }
 

@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname, join, relative } from 'node:path'
+import { basename, dirname, join, relative } from 'node:path'
 import { type AgentCommand, agentCommand, delve } from './agent-command.ts'
 import { localDelve, toolFolder } from './delve.ts'
 import { environment, type Settings } from './settings.ts'
@@ -17,6 +17,7 @@ export interface Sandbox extends Pick<Settings, 'binaryPath' | 'debugPort' | 'se
 }
 
 const agent = join(root, 'agent', 'hotswap-dev')
+const glance = 500 // ms between two looks for another agent
 const nextStep = 'start one with npm run switch-dev, or see the whole thing once with npm run demo'
 
 /** The local target. Throws UserError where the machine is no Linux. */
@@ -24,12 +25,18 @@ export function localTarget(sandbox: Sandbox): Target {
   needLinux()
   const folder = folderOf(sandbox)
   const binary = binaryOf(sandbox)
-  const pod = (): Pod => ({
-    name: 'local',
-    agent: ['sh', agent],
-    binary,
-    debugPort: commandOf(runningAgent(folder))?.debugPort ?? sandbox.debugPort,
-  })
+  const pod = (): Pod => {
+    const pid = runningAgent(folder)
+    return {
+      name: 'local',
+      container: '',
+      life: pid === undefined ? '' : `${pid} ${startTime(pid)}`,
+      restarts: 0,
+      agent: ['sh', agent],
+      binary,
+      debugPort: commandOf(pid)?.debugPort ?? sandbox.debugPort,
+    }
+  }
   return {
     kind: 'local',
     where: `local · ${relative(root, folder).startsWith('..') ? folder : relative(root, folder)}`,
@@ -37,12 +44,23 @@ export function localTarget(sandbox: Sandbox): Target {
       if (runningAgent(folder) === undefined) throw new UserError(`nothing runs on local - ${nextStep}`)
       return { pods: [pod()], leftOut: [] }
     },
-    exec: (_, [command = 'true', ...args]) => start(command, args, { stdio: 'pipe', env: sandboxEnvironment() }),
+    anyPods: async () => ({ pods: runningAgent(folder) === undefined ? [] : [pod()], leftOut: [] }),
+    watch: (tell) => void setInterval(tell, glance).unref(),
+    exec: (_, [command = 'true', ...args], on = 'pipes') =>
+      start(command, args, {
+        env: sandboxEnvironment(),
+        ...(on === 'terminal' ? { stdio: 'inherit', cwd: folder } : { stdio: 'pipe' }),
+      }),
     forward: async (_, port) => ({ port, ended: new Promise(() => undefined), close: () => undefined }),
-    logs: () => {
-      const name = `${binary.slice(binary.lastIndexOf('/') + 1)}.log`
-      return start('tail', ['-q', '-n', '200', '-F', join(folder, name), join(folder, 'hotswap-dev.log')], {
+    logs: (_, from) => {
+      // the program's output and the table are two files here; a file that is capped meanwhile is followed by its name
+      const name = join(folder, `${basename(binary)}.log`)
+      const [own, table] =
+        from === 'start' ? ['-c+1', '-n+1'] : from === 'now' ? ['-n0', '-n0'] : [`-c+${from.byte + 1}`, '-n1']
+      const both = 'tail "$1" -F "$2" & tail "$3" -F "$4" & wait'
+      return start('sh', ['-c', both, 'logs', own, name, table, join(folder, 'hotswap-dev.log')], {
         stdio: ['ignore', 'pipe', 'ignore'],
+        detached: true, // so that the end of the task is the end of both
       })
     },
   }

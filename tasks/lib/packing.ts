@@ -2,6 +2,8 @@
 import { buildOf } from './builds.ts'
 import type { Parcel } from './deliver.ts'
 import type { Receipt } from './receipt.ts'
+import type { Target } from './target.ts'
+import { UserError } from './task.ts'
 
 export type Encoding = 'raw' | 'gzip' | 'delta'
 
@@ -30,7 +32,7 @@ export async function pack(parcel: Parcel, wanted: Encoding, greeting: Receipt):
     bases.sort((a, b) => kindred(b) - kindred(a))
     let best: Packed | undefined
     for (const base of new Set(bases)) {
-      const body = await parcel.patches.patch(base)
+      const body = await parcel.patch(base)
       if (body !== undefined && body.length < (best?.body.length ?? Infinity))
         best = { encoding: 'delta', body, base, why: ` on ${base.slice(0, 8)}` }
       if (best !== undefined && best.body.length < parcel.bytes.length * surely) return best
@@ -40,6 +42,20 @@ export async function pack(parcel: Parcel, wanted: Encoding, greeting: Receipt):
   }
   const encoding = wanted !== 'raw' && decodes(greeting, 'gzip') ? 'gzip' : 'raw'
   return { encoding, body: await parcel.encoded(encoding), why }
+}
+
+/** A delta, unless the way is short. Throws UserError (2) where it is no encoding. */
+export function encodingOf(chosen: string | boolean, target: Target): Encoding {
+  switch (chosen) {
+    case 'raw':
+    case 'gzip':
+    case 'delta':
+      return chosen
+    case 'auto':
+      return target.kind === 'local' || target.cluster.local ? 'raw' : 'delta'
+    default:
+      throw new UserError(`--encoding is raw, gzip, delta or auto, not ${String(chosen)}`, 2)
+  }
 }
 
 /** Whether the pod's agent understands an encoding. */

@@ -5,4 +5,6 @@ import { tsImport } from 'tsx/esm/api'
 
 const { encode, indexed } = await tsImport('./delta.ts', import.meta.url)
 const index = indexed(workerData.bytes)
-parentPort?.on('message', (to) => parentPort?.postMessage(new Uint8Array(encode(workerData, index, to))))
+parentPort?.on('message', ({ turn, ...to }) =>
+  parentPort?.postMessage({ turn, patch: new Uint8Array(encode(workerData, index, to)) }),
+)

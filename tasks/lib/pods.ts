@@ -6,16 +6,11 @@ import { at, items, strings, text } from './json.ts'
 import { memoryOf } from './memory.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
-import type { LeftOut, Pod } from './target.ts'
-
-export interface Sorted {
-  readonly pods: readonly { readonly pod: Pod; readonly container: string }[]
-  readonly leftOut: readonly LeftOut[]
-}
+import type { Found, LeftOut, Pod } from './target.ts'
 
 /** The pods of a PodList that can be acted on, newest first, and the others with the reason. Throws UserError. Pure. */
-export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'binaryPath' | 'debugPort'>): Sorted {
-  const pods: { pod: Pod; container: string; born: string }[] = []
+export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'binaryPath' | 'debugPort'>): Found {
+  const pods: { pod: Pod; born: string }[] = []
   const leftOut: LeftOut[] = []
   for (const item of items(list)) {
     const name = text(item, 'metadata', 'name')
@@ -37,21 +32,24 @@ export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'bi
       text(item, 'metadata', 'annotations', 'hotswap-dev/container') === container
         ? text(item, 'metadata', 'annotations', `hotswap-dev/${key}`)
         : ''
+    const status = statusOf(item, container)
     const binary = annotation('binary') || (command?.binary ?? settings.binaryPath)
     pods.push({
       pod: {
         name,
+        container,
+        life: text(status, 'containerID') || text(item, 'metadata', 'uid'),
+        restarts: Number(text(status, 'restartCount')),
         agent: words(annotation('agent')) ?? command?.agent ?? ['hotswap-dev'],
         binary,
         debugPort: Number(annotation('debug-port')) || (command?.debugPort ?? settings.debugPort),
         memory: memoryOf(item, own, binary),
       },
-      container,
       born: text(item, 'metadata', 'creationTimestamp'),
     })
   }
   pods.sort((a, b) => b.born.localeCompare(a.born) || a.pod.name.localeCompare(b.pod.name))
-  return { pods, leftOut }
+  return { pods: pods.map(({ pod }) => pod), leftOut }
 }
 
 /** Ending, finished or evicted: completes "it is ...". */
@@ -62,10 +60,14 @@ function whyGone(pod: unknown): string | undefined {
   return undefined
 }
 
+function statusOf(pod: unknown, container: string): unknown {
+  const statuses = ['containerStatuses', 'initContainerStatuses'].flatMap((key) => items(at(pod, 'status'), key))
+  return statuses.find((entry) => text(entry, 'name') === container)
+}
+
 /** Not started yet, or waiting to be started again. */
 export function whyWaiting(pod: unknown, container: string): string | undefined {
-  const statuses = ['containerStatuses', 'initContainerStatuses'].flatMap((key) => items(at(pod, 'status'), key))
-  const status = statuses.find((entry) => text(entry, 'name') === container)
+  const status = statusOf(pod, container)
   if (at(status, 'state', 'running') !== undefined) return undefined
   const waiting = at(status, 'state', 'waiting')
   const last = at(status, 'lastState', 'terminated')

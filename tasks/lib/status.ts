@@ -43,6 +43,16 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
   }
 }
 
+/** How the program runs: plain, under a debugger, halted by it, left by it; empty where nothing runs. */
+export function mode({ values }: Receipt): string {
+  if (!values.has('pid')) return ''
+  const reason = values.get('reason') ?? ''
+  if (reason === 'halted' || reason === 'no debugger') return reason
+  if (values.get('run') !== 'wrapped') return 'plain'
+  const wrapper = (values.get('wrapper') ?? '').trim().split(/\s/)[0]?.split('/').at(-1) ?? ''
+  return `under ${wrapper === 'dlv' ? 'Delve' : wrapper || 'a wrapper'}`
+}
+
 /** Rows of equal columns, as wide as their widest cell. */
 export function table(rows: readonly (readonly string[])[]): string[] {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))

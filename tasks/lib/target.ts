@@ -7,6 +7,12 @@ import type { Settings } from './settings.ts'
 /** A running container that the tasks act on. */
 export interface Pod {
   readonly name: string
+  /** The container that runs the agent; empty where there are none. */
+  readonly container: string
+  /** Another one whenever the container was started anew: it is then back on the image's binary. */
+  readonly life: string
+  /** How often the container was started anew. */
+  readonly restarts: number
   /** The words that run the agent there. */
   readonly agent: readonly string[]
   /** Absolute path of the binary there. */
@@ -39,18 +45,25 @@ export interface Forward {
   readonly close: () => void
 }
 
-/** The four verbs by which a task reaches pods. */
+/** Where a pod's output is told from: its container's start, a moment of the last swap (see Receipt), or now on. */
+export type From = 'start' | 'now' | { readonly time: string; readonly byte: number }
+
+/** The four verbs by which a task reaches pods: list them, exec, forward a port, follow logs. */
 export interface Pods {
   /** The first line that a task prints: where it acts. */
   readonly where: string
   /** The pods that can be acted on. Throws UserError where there is none: it says what was found and the next step. */
   readonly pods: () => Promise<Found>
-  /** Runs a command in a pod, with pipes for its stdin, stdout and stderr. It ends with the task. */
-  readonly exec: (pod: Pod, command: readonly string[]) => ChildProcess
+  /** The same, where none is no error. */
+  readonly anyPods: () => Promise<Found>
+  /** Tells whenever the pods may have changed, until the task ends. */
+  readonly watch: (tell: () => void) => void
+  /** Runs a command in a pod, with pipes for its stdin, stdout and stderr, or on the user's terminal. It ends with the task. */
+  readonly exec: (pod: Pod, command: readonly string[], on?: 'pipes' | 'terminal') => ChildProcess
   /** Opens a way to a port of the pod. Throws UserError. */
   readonly forward: (pod: Pod, port: number) => Promise<Forward>
-  /** What the pod's program and agent print, followed, on the child's stdout. */
-  readonly logs: (pod: Pod, since: Date | undefined) => ChildProcess
+  /** What the pod's program and agent print, followed, on the child's stdout; on a cluster each line begins with its time. */
+  readonly logs: (pod: Pod, from: From) => ChildProcess
 }
 
 /** Where the pods are. */

@@ -52,6 +52,11 @@ export function say(line: string): void {
   if (!interrupted) process.stderr.write(`${line}\n`)
 }
 
+/** Prints the last line of talk, also after Ctrl-C: how things were left. */
+export function sayLast(line: string): void {
+  process.stderr.write(`${line}\n`)
+}
+
 /** Prints a line of the result: stdout. */
 export function print(line: string): void {
   process.stdout.write(`${line}\n`)

@@ -33,6 +33,8 @@ export interface Run {
   readonly env?: Readonly<Record<string, string>>
   /** `show`: the tool speaks to the user, all of it on stderr; `read`: its output is the value. */
   readonly output: 'show' | 'read'
+  /** Ends the tool, and what it has started, before its time. */
+  readonly signal?: AbortSignal
 }
 
 export interface Outcome {
@@ -48,7 +50,7 @@ export interface Outcome {
  * are one word each, whatever they hold. A tool that fails is an outcome; a missing one, or bash or ps, which zx needs,
  * a UserError.
  */
-export async function run(tool: string, args: readonly string[], { cwd, env, output }: Run): Promise<Outcome> {
+export async function run(tool: string, args: readonly string[], { cwd, env, output, signal }: Run): Promise<Outcome> {
   const path = need(tool, 'by this task')
   const bash = need('bash', `by zx, which runs ${tool}`)
   need('ps', `by zx, which ends ${tool} and its children when you press Ctrl-C`)
@@ -62,7 +64,7 @@ export async function run(tool: string, args: readonly string[], { cwd, env, out
     quiet: true,
     nothrow: true,
     preferLocal: false,
-    detached: false,
+    detached: signal !== undefined, // a group of its own, so that all of it can be ended at once
     cwd,
     // a BASH_ENV would run before the tool
     env: { ...(env ?? environment()), BASH_ENV: '' },
@@ -70,11 +72,23 @@ export async function run(tool: string, args: readonly string[], { cwd, env, out
   })
   // the whole path, since the shell may have been handed a function of that name
   const running = shell`${path} ${[...args]}`
-  const takeBack = onEnd(async () => {
-    await running.kill('SIGTERM').catch(() => undefined)
+  const end = async () => {
+    if (signal === undefined) await running.kill('SIGTERM').catch(() => undefined)
+    else endGroup(running.pid)
     await running
-  })
-  const { exitCode, signal, stdout, stderr } = await running
+  }
+  const takeBack = onEnd(end)
+  signal?.addEventListener('abort', () => void end(), { once: true })
+  if (signal?.aborted === true) void end()
+  const { exitCode, signal: by, stdout, stderr } = await running
   takeBack()
-  return { exitCode: exitCode ?? (signal === 'SIGKILL' ? 137 : 143), stdout, stderr }
+  return { exitCode: exitCode ?? (by === 'SIGKILL' ? 137 : 143), stdout, stderr }
+}
+
+function endGroup(leader: number | undefined): void {
+  try {
+    if (leader !== undefined) process.kill(-leader, 'SIGTERM')
+  } catch {
+    // it has just ended
+  }
 }

@@ -421,7 +421,14 @@ put('answers with exit code 5 where no agent runs, and so does status', async (b
 
 put('calls a wrong use by its name, with exit code 2', async (box) => {
   box.install({ version: 'v1' })
-  const uses = [[], ['put'], ['put', box.bin, 'more'], ['status'], ['-x', '--', box.bin], ['-t', 'soon', '--', box.bin]]
+  const uses = [
+    [],
+    ['put'],
+    ['put', box.bin, 'no/name'],
+    ['status'],
+    ['-x', '--', box.bin],
+    ['-t', 'soon', '--', box.bin],
+  ]
   for (const words of [...uses, ['-t'], ['-r'], ['--']]) {
     const call = box.call(words)
     call.eof()

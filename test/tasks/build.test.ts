@@ -6,6 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { elf, hostArch } from '../../tasks/lib/elf.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
+import { objects } from '../lib/json.ts'
 
 const build = suite<{ copy: Checkout }>('build')
 build.before.each((context) => {
@@ -62,7 +63,7 @@ build('build-debug keeps the debug information, uncompressed', async ({ copy }) 
 
 build('--json is one object on one line, and what was built is remembered', async ({ copy }) => {
   const { stdout } = await copy.run('build', ['--json'], { env: svc })
-  const object = JSON.parse(stdout)
+  const [object = {}] = objects('build', stdout)
   assert.equal(Object.keys(object), ['path', 'version', 'size', 'sha256', 'seconds', 'debug', 'arch'])
   assert.is(object.path, 'bin/svc')
   assert.is(object.size, bytes(copy).length)

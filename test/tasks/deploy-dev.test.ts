@@ -7,6 +7,7 @@ import { size } from '../../tasks/lib/words.ts'
 import { program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { cases, delivered, failed, freePort, short, where } from '../lib/loop.ts'
+import { objects } from '../lib/json.ts'
 
 const deploy = cases('deploy-dev')
 
@@ -134,7 +135,7 @@ deploy('--json prints one object per pod and nothing else', async (loop) => {
   await loop.serving(v1)
   const { code, stdout, stderr } = await loop.task('deploy-dev', ['--json'])
   assert.equal({ code, stderr }, { code: 0, stderr: where })
-  const { seconds, ...rest } = JSON.parse(stdout)
+  const [{ seconds, ...rest } = {}] = objects('deploy-dev', stdout)
   assert.type(seconds, 'number')
   const pid = loop.pid()
   assert.equal(rest, {
@@ -152,7 +153,7 @@ deploy('--json prints one object per pod and nothing else', async (loop) => {
   loop.built(program({ version: 'v3', dies: 0, code: 3 }))
   const { code: failure, stdout: record } = await loop.task('deploy-dev', ['--json'])
   assert.is(failure, 1)
-  assert.equal(JSON.parse(record), {
+  assert.equal(objects('deploy-dev', record)[0], {
     pod: 'local',
     error: `local: it crashed (exit status 3); the previous binary ${short(v2)} is back - fix it, then npm run build and npm run deploy-dev`,
   })

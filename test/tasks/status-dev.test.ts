@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
+import { objects } from '../lib/json.ts'
 import { cases, hurry, short, until, where } from '../lib/loop.ts'
 
 const status = cases('status-dev')
@@ -13,17 +14,18 @@ const time = 'YYYY-MM-DDTHH:MM:SSZ'
 const table = (stdout: string) => ({ code: 0, stdout, stderr: where })
 
 status('shows what runs as a table', async (loop) => {
-  const pid = String(await loop.serving(v1))
-  assert.equal(
-    await loop.task('status-dev'),
+  await loop.serving(v1)
+  const shown = (local: string) =>
     table(
-      `POD    RESULT   VERSION  SHA256    ${'PID'.padEnd(pid.length)}  RUN    STARTED               RESTARTS  BY  REASON\n` +
-        `local  running  -        ${short(v1)}  ${pid.padEnd(3)}  plain  ${time}  0         -   -\n`,
-    ),
-  )
+      'POD    CONTAINER  AGENT  RESULT   VERSION  SHA256    LOCAL  SINCE                 MODE   RESTARTS  BY  DEPLOYED  REASON\n' +
+        `local  -          0.1.0  running  -        ${short(v1)}  ${local.padEnd(5)}  ${time}  plain  0         -   -         -\n`,
+    )
+  assert.equal(await loop.task('status-dev'), shown('no'))
+  loop.built(v1)
+  assert.equal(await loop.task('status-dev'), shown('yes'))
 })
 
-status('shows version and sender of what was deployed', async (loop) => {
+status('shows version and sender of what was deployed, and when', async (loop) => {
   const v2 = loop.built(program({ version: 'v2' }))
   const { length: bytes } = v2
   const build = {
@@ -41,7 +43,9 @@ status('shows version and sender of what was deployed', async (loop) => {
   const { by = '' } = loop.receipt()
   const { stdout } = await loop.task('status-dev')
   assert.match(by, /^\S+@\S+$/)
-  assert.match(stdout, new RegExp(`\nlocal +running +v1-3-gabc +${short(v2)} .* ${by} +-\n$`))
+  assert.match(stdout, new RegExp(`\nlocal .* running +v1-3-gabc +${short(v2)} +yes .* ${by} +${time} +-\n$`))
+  const { local, mode, deployed } = JSON.parse((await loop.task('status-dev', ['--json'])).stdout)
+  assert.equal({ local, mode, deployed }, { local: true, mode: 'plain', deployed: time })
 })
 
 status('shows an agent that waits for a binary', async (loop) => {
@@ -49,8 +53,8 @@ status('shows an agent that waits for a binary', async (loop) => {
   assert.equal(
     await loop.task('status-dev'),
     table(
-      'POD    RESULT   VERSION  SHA256  PID  RUN  STARTED  RESTARTS  BY  REASON\n' +
-        'local  crashed  -        -       -    -    -        0         -   there is no binary: waiting for one\n',
+      'POD    CONTAINER  AGENT  RESULT   VERSION  SHA256  LOCAL  SINCE  MODE  RESTARTS  BY  DEPLOYED  REASON\n' +
+        'local  -          0.1.0  crashed  -        -       no     -      -     0         -   -         there is no binary: waiting for one\n',
     ),
   )
 })
@@ -62,7 +66,7 @@ status('shows a program that has crashed, and why', async (loop) => {
   await until('the third crash', () => loop.receipt().result === 'crashed' && Number(loop.receipt().restarts) >= 2)
   const { code, stdout, stderr } = await loop.task('status-dev')
   assert.equal({ code, stderr }, { code: 0, stderr: `${where}local | line 1 of 2\nlocal | line 2 of 2\n` })
-  assert.match(stdout, /\nlocal +crashed( +-){5} +\d+ +- +exit status 3\n$/)
+  assert.match(stdout, /\nlocal +- +\S+ +crashed( +-){2} +no( +-){2} +\d+( +-){2} +exit status 3\n$/)
   const { result, pid, reason, log } = JSON.parse((await loop.task('status-dev', ['--json'])).stdout)
   assert.equal({ result, pid, reason }, { result: 'crashed', pid: undefined, reason: 'exit status 3' })
   assert.equal(log, ['line 1 of 2', 'line 2 of 2'])
@@ -73,14 +77,19 @@ status('--json gives the whole receipt as one line', async (loop) => {
   const { code, stdout, stderr } = await loop.task('status-dev', ['--json'])
   assert.equal({ code, stderr }, { code: 0, stderr: where })
   assert.is(stdout.indexOf('\n'), stdout.length - 1)
-  const { started, free, machine, decodes, agent, ...rest } = JSON.parse(stdout)
+  const [{ started, free, machine, decodes, agent, ...rest } = {}] = objects('status-dev', stdout)
   assert.is(started, time)
   for (const value of [machine, decodes, agent]) assert.type(value, 'string')
-  assert.ok(Number.isInteger(free) && free > 0)
+  assert.ok(Number.isInteger(free) && Number(free) > 0)
   assert.equal(rest, {
     pod: 'local',
+    container: '',
+    containerRestarts: 0,
+    mode: 'plain',
+    local: false,
     result: 'running',
     pid,
+    logfrom: 0,
     version: '',
     by: '',
     run: 'plain',
@@ -137,7 +146,16 @@ status('whatever answers in the place of the agent, the task ends and says what 
   }
   loop.disguised('status', `printf 'pod=other\\nagent=0.1.0 1\\nresult=\\033[2Jrun\\rning\\n\\n'; exec sleep 300`)
   const { stdout } = await loop.task('status-dev', ['--json'])
-  assert.equal(JSON.parse(stdout), { pod: 'local', agent: '0.1.0 1', result: 'running', log: [] })
+  assert.equal(JSON.parse(stdout), {
+    pod: 'local',
+    container: '',
+    containerRestarts: 0,
+    mode: '',
+    local: false,
+    agent: '0.1.0 1',
+    result: 'running',
+    log: [],
+  })
 })
 
 status.run()

@@ -8,7 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encode, indexed } from '../../tasks/lib/delta.ts'
-import { patches } from '../../tasks/lib/patches.ts'
+import { patch, warm } from '../../tasks/lib/patches.ts'
 import { apply } from '../lib/delta.ts'
 
 // FUZZ=60 npm test -- delta: seconds for each of the two fuzzers
@@ -181,12 +181,11 @@ test('a patch that is cut, flipped, for another file or hostile is an error of t
   }
 })
 
-test('a thread makes the patch; a base that is not in the cache has none', async () => {
+test('a base that is not in the cache has no patch', async () => {
   const bytes = code(1000, 1)
-  const of = patches({ file: join(folder, 'nothing'), bytes, sha256: sha256(bytes) })
-  of.warm()
-  assert.is(await of.patch('0'.repeat(64)), undefined)
-  of.close()
+  const missing = join(folder, 'nothing')
+  warm(missing)
+  assert.is(await patch(missing, '0'.repeat(64), bytes, sha256(bytes)), undefined)
 })
 
 test.run()

@@ -17,6 +17,7 @@ interface Given {
   annotations?: Record<string, string>
   containers?: Record<string, readonly string[]>
   states?: Record<string, object>
+  id?: string
 }
 
 function pod(given: Given = {}) {
@@ -24,6 +25,7 @@ function pod(given: Given = {}) {
   return {
     metadata: {
       name,
+      uid: 'uid-1',
       creationTimestamp: born,
       annotations: given.annotations,
       ...(given.deleted === true ? { deletionTimestamp: born } : {}),
@@ -34,6 +36,8 @@ function pod(given: Given = {}) {
       reason: given.reason,
       containerStatuses: Object.keys(containers).map((name) => ({
         name,
+        containerID: given.id,
+        restartCount: 2,
         state: given.states?.[name] ?? { running: {} },
       })),
     },
@@ -56,7 +60,7 @@ pods('are sorted newest first, those that are ending, finished or evicted left o
   ]
   const found = sorted({ items }, chosen)
   assert.equal(
-    found.pods.map(({ pod }) => pod.name),
+    found.pods.map(({ name }) => name),
     ['new', 'old'],
   )
   assert.equal(
@@ -79,18 +83,24 @@ pods('say where the agent is by annotations first, then by the command, then by 
   }
   const memory = { limit: Infinity, volume: false }
   const [annotated] = sorted({ items: [pod({ annotations })] }, chosen).pods
-  assert.equal(annotated?.pod, {
+  assert.equal(annotated, {
     name: 'a',
+    container: 'hello',
+    life: 'uid-1',
+    restarts: 2,
     agent: ['/x/busybox', 'sh', '/x/hotswap-dev'],
     binary: '/x/hello',
     debugPort: 4000,
     memory,
   })
   const [bare] = sorted({ items: [pod()] }, { ...chosen, binaryPath: '/other' }).pods
-  assert.equal([bare?.pod.binary, bare?.pod.debugPort, bare?.container], ['/usr/local/bin/hello', 2345, 'hello'])
+  assert.equal([bare?.binary, bare?.debugPort, bare?.container], ['/usr/local/bin/hello', 2345, 'hello'])
   const [mine] = sorted({ items: [pod({ containers: { only: ['/entry'] } })] }, chosen).pods
-  assert.equal(mine?.pod, {
+  assert.equal(mine, {
     name: 'a',
+    container: 'only',
+    life: 'uid-1',
+    restarts: 2,
     agent: ['hotswap-dev'],
     binary: '/usr/local/bin/hello',
     debugPort: 2345,
@@ -98,10 +108,14 @@ pods('say where the agent is by annotations first, then by the command, then by 
   })
   for (const value of ['{', '[]', '[1]', '"x"'])
     assert.equal(
-      sorted({ items: [pod({ annotations: { ...annotations, 'hotswap-dev/agent': value } })] }, chosen).pods[0]?.pod
-        .agent,
+      sorted({ items: [pod({ annotations: { ...annotations, 'hotswap-dev/agent': value } })] }, chosen).pods[0]?.agent,
       ['hotswap-dev'],
     )
+})
+
+pods('have another life when their container was started anew', () => {
+  const life = (id: string) => sorted({ items: [pod({ id })] }, chosen).pods[0]?.life
+  assert.equal([life('containerd://a'), life('containerd://b')], ['containerd://a', 'containerd://b'])
 })
 
 pods(

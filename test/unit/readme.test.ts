@@ -6,7 +6,7 @@ import { keys } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
-const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', 'bench/README.md']
+const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', 'bench/README.md', 'docs/json.md']
 
 /** A chapter of a document: what stands under `## title`, up to the next one. */
 const chapter = (document: string, title: string) =>

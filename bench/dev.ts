@@ -1,0 +1,165 @@
+// Measures the daily loop on the test cluster: from saving a file to the new version answering in all pods, against the
+// plain go build of the same edit; then many edits with saves at random moments, and what they leave behind.
+import { spawn } from 'node:child_process'
+import { get } from 'node:http'
+import { join } from 'node:path'
+import { goBuildArgs, goBuildEnv } from '../tasks/lib/go.ts'
+import { defaults, environment } from '../tasks/lib/settings.ts'
+import { onEnd, print, say, task } from '../tasks/lib/task.ts'
+import { run } from '../tasks/lib/tools.ts'
+import { cluster, kubectl, podURL, until } from '../test/e2e/cluster.ts'
+import { project, switched, type Project } from '../test/e2e/project.ts'
+import { Service } from './edits.ts'
+
+const about = {
+  name: 'bench/dev',
+  summary: 'measures the daily loop on the test cluster, with a service that links client-go',
+  options: {
+    edits: { type: 'string', value: 'N', help: 'edits that are timed; default: 10' },
+    replicas: { type: 'string', value: 'N', help: 'pods; default: 1' },
+    storm: { type: 'string', value: 'N', help: 'edits in a row with random saves during the builds; default: 0' },
+  },
+} as const
+
+const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
+const s = (ms: number) => (ms / 1000).toFixed(2)
+const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0
+
+await task(about, async ({ flags }) => {
+  const number = (name: 'edits' | 'replicas' | 'storm', otherwise: number) => Number(flags[name] ?? otherwise)
+  const it = await project('devloop')
+  onEnd(() => it.remove())
+  const service = new Service(join(it.checkout.dir, 'service'))
+  const settings = { GO_DIR: 'service', GO_MAIN: '.', BINARY: 'bin/service', BINARY_PATH: '/usr/local/bin/service' }
+  it.set({ ...settings, VERSION_VAR: '', ENCODING: 'raw' })
+  const replicas = number('replicas', 1)
+  it.checkout.file('manifests/deployment.yml', deployment(`local/${it.namespace}:1`, replicas))
+  await it.run('build', [], { limit: 600 })
+  await switched(it)
+  const urls = await until('the pods', 60, async () => {
+    const names = await it.pods()
+    return names.length === replicas && Promise.all(names.map((name) => podURL(it.namespace, name, 8080)))
+  })
+
+  const { PATH, HOME } = environment()
+  const KUBECONFIG = (await cluster()).kubeconfig
+  const dev = spawn(process.execPath, ['--import', 'tsx/esm', 'tasks/dev.ts', '--json'], {
+    cwd: it.checkout.dir,
+    env: { PATH, HOME, KUBECONFIG },
+    stdio: ['ignore', 'pipe', 'ignore'],
+  })
+  onEnd(() => void dev.kill())
+  const events: Record<string, unknown>[] = []
+  let rest = ''
+  dev.stdout.setEncoding('utf8').on('data', (text: string) => {
+    const lines = (rest + text).split('\n')
+    rest = lines.pop() ?? ''
+    events.push(...lines.map((line) => JSON.parse(line) as Record<string, unknown>))
+  })
+  const edits = () => events.filter(({ event }) => event === 'edit')
+  await until('the first edit', 120, async () => edits().length > 0)
+
+  const [plain, loop]: [number[], number[]] = [[], []]
+  for (let turn = 0; turn < number('edits', 10); turn += 1) {
+    await pause(1500)
+    const before = edits().length
+    const begin = performance.now()
+    const answer = service.edit('line')
+    await Promise.all(urls.map((url) => answered(`${url}/`, answer)))
+    loop.push(performance.now() - begin)
+    await until('the end of the edit', 60, async () => edits().length > before)
+    const { build, send, swap, seconds } = edits().at(-1) ?? {}
+    dev.kill('SIGSTOP') // so that the plain build has the machine for itself
+    service.edit('line')
+    plain.push(await plainBuild(it))
+    const [whole, bare] = [loop.at(-1) ?? 0, plain.at(-1) ?? 0]
+    print(
+      `edit ${turn + 1}: saving to answering ${s(whole)} s, plain go build ${s(bare)} s, over it ${s(whole - bare)} s (dev says ${String(seconds)}: build ${String(build)}, send ${String(send)}, swap ${String(swap)})`,
+    )
+    const told = edits().length
+    dev.kill('SIGCONT')
+    await until('the edit of the plain build', 60, async () => edits().length > told)
+  }
+  if (loop.length > 0)
+    print(
+      `median of ${loop.length}: saving to answering ${s(median(loop))} s, plain go build ${s(median(plain))} s, over it ${s(median(loop.map((ms, at) => ms - (plain[at] ?? 0))))} s`,
+    )
+
+  const storm = number('storm', 0)
+  if (storm > 0) {
+    print(`before: ${await inUse(it)}`)
+    let answer = ''
+    for (let turn = 0; turn < storm; turn += 1) {
+      answer = service.edit('line')
+      await pause(Math.random() < 0.5 ? Math.random() * 1500 : 2500)
+      if ((turn + 1) % 25 === 0) say(`${turn + 1} edits: ${await inUse(it)}`)
+    }
+    const begin = performance.now()
+    await Promise.all(urls.map((url) => answered(`${url}/`, answer)))
+    print(
+      `after ${storm} edits: the newest answers in ${urls.length} pods ${s(performance.now() - begin)} s after the last`,
+    )
+    await pause(5000)
+    print(`after: ${await inUse(it)}`)
+    const results = edits().map(({ result }) => String(result))
+    print(
+      `edits told: ${[...new Set(results)].map((word) => `${results.filter((each) => each === word).length} ${word}`).join(', ')}`,
+    )
+  }
+})
+
+/** The same build, by go alone; returns milliseconds. */
+async function plainBuild(it: Project): Promise<number> {
+  const output = join(it.checkout.dir, 'bin/plain')
+  const args = goBuildArgs({ ...defaults(), goMain: '.', versionVar: '' }, { debug: false, version: '', output })
+  const env = goBuildEnv(environment(), process.arch === 'x64' ? 'amd64' : 'arm64')
+  const begin = performance.now()
+  await run('go', args, { cwd: join(it.checkout.dir, 'service'), env, output: 'show' })
+  return performance.now() - begin
+}
+
+/** Processes and memory of the agents and their children but the program, in each pod. */
+async function inUse(it: Project): Promise<string> {
+  const script =
+    'n=0 kb=0; for p in /proc/[0-9]*; do read -r name <$p/comm || continue; [ "$name" != service ] || continue; n=$((n+1)); while read -r k v _; do [ "$k" != VmRSS: ] || kb=$((kb+v)); done <$p/status; done 2>/dev/null; echo "$n processes, $kb kB"'
+  const told = []
+  for (const pod of await it.pods())
+    told.push((await kubectl(['-n', it.namespace, 'exec', pod, '--', 'sh', '-c', script])).trim())
+  return told.join('; ')
+}
+
+function deployment(image: string, replicas: number): string {
+  return `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: hello
+spec:
+  replicas: ${replicas}
+  selector: {matchLabels: {app: hello}}
+  template:
+    metadata:
+      labels: {app: hello}
+    spec:
+      terminationGracePeriodSeconds: 1
+      containers:
+        - name: service
+          image: ${image}
+          imagePullPolicy: IfNotPresent
+          command: [/usr/local/bin/service]
+`
+}
+
+async function answered(url: string, answer: string): Promise<void> {
+  for (const end = performance.now() + 60_000; performance.now() < end; await pause(10)) {
+    const body = await new Promise<string>((resolve) => {
+      const request = get(url, { agent: false, timeout: 1000 }, (response) => {
+        let text = ''
+        response.setEncoding('utf8').on('data', (part: string) => (text += part))
+        response.on('end', () => resolve(text)).on('error', () => resolve(''))
+      })
+      request.on('timeout', () => request.destroy()).on('error', () => resolve(''))
+    })
+    if (body.trim() === answer) return
+  }
+  throw new Error(`${url} never answered "${answer}"`)
+}

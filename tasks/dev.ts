@@ -1,0 +1,266 @@
+// The daily loop: builds on every save, brings the new binary to all dev pods, and shows what they print, until Ctrl-C.
+import { resolve } from 'node:path'
+import { recordBuild, recordMachine } from './lib/builds.ts'
+import { remember } from './lib/cache.ts'
+import { parcelFrom } from './lib/deliver.ts'
+import { clock, edit, type Edit } from './lib/edit.ts'
+import { archOfUname } from './lib/elf.ts'
+import { fleet, type Outcome } from './lib/fleet.ts'
+import { goBuild } from './lib/go.ts'
+import { followed, isTable, prefixes } from './lib/logs.ts'
+import { encodingOf } from './lib/packing.ts'
+import { warm } from './lib/patches.ts'
+import { binaryWords, type Receipt } from './lib/receipt.ts'
+import { roster } from './lib/roster.ts'
+import { screen } from './lib/screen.ts'
+import { settings } from './lib/settings.ts'
+import { statusOf } from './lib/status.ts'
+import { clean, onEnd, print, say, sayLast, task, UserError } from './lib/task.ts'
+import { target, type Pod } from './lib/target.ts'
+import { watch } from './lib/watch.ts'
+import { size } from './lib/words.ts'
+
+const about = {
+  name: 'dev',
+  summary: 'builds on every save, brings the new binary to all dev pods, and shows what they print, until Ctrl-C',
+  operands: '[-- ARG...]',
+  options: {
+    debug: { type: 'boolean', help: 'build with debug information, and run under Delve (npm run debug-dev)' },
+    json: { type: 'boolean', help: 'print one JSON object per event: docs/json.md' },
+  },
+  more:
+    'Watches what go build reads. Runs switch-dev first where there are no dev pods; on local, ARG... are the arguments\n' +
+    'of the program. Prints a line per edit on stdout, the output of the pods on stderr. Ctrl-C leaves the pods as they are.',
+} as const
+
+const kept = 60 // lines of a pod's output, for a trace that is longer than the receipt's
+const ownSwap = 3_000 // ms in which the agent's word of a swap is no news
+
+await task(about, async ({ flags, operands }) => {
+  const chosen = settings()
+  const debug = flags.debug === true
+  const json = flags.json === true
+  const there = await target(chosen)
+  say(there.where)
+  await provide()
+
+  const encoding = encodingOf(chosen.encoding, there)
+  const pods = fleet(there, encoding)
+  const shown = screen(json)
+  const prefix = prefixes(process.stderr)
+  const tails = new Map<string, string[]>()
+  const swapped = new Map<string, number>()
+  const runs = new Map<string, string>()
+  let current: Edit | undefined
+  let newest: { readonly sha256: string; readonly words: string } | undefined
+  let build = { ended: Promise.resolve(), abort: new AbortController() }
+
+  const logs = followed(there, heard)
+  let first = true
+  await roster(there, {
+    came: (pod) => {
+      logs.add(pod, first ? 'now' : 'start')
+      if (!first) note(`${pod.name}: a new container, on the binary of its image`)
+      pods.add(pod)
+    },
+    went: (pod) => {
+      runs.delete(pod.name)
+      logs.drop(pod)
+      pods.remove(pod)
+    },
+    trouble: (why) => note(`waiting: ${why}`),
+  })
+  first = false
+  const watched = await watch(chosen, (when) => void saved(when), note)
+  const files = watched.count()
+  if (json) print(JSON.stringify({ event: 'watching', files, pods: pods.pods().map(({ name }) => name) }))
+  else note(`watching ${files} files of ${chosen.goMain}; Ctrl-C ends this and leaves the pods as they are`)
+  onEnd(farewell)
+  await saved(performance.now())
+  await new Promise(() => undefined)
+
+  /** Dev pods: those that are there, else what switch-dev makes. */
+  async function provide(): Promise<void> {
+    if (there.kind === 'local') {
+      const { sandboxWrapper, startSandbox } = await import('./lib/local.ts')
+      if (debug) await (await import('./lib/delve.ts')).provideLocalDelve(chosen)
+      const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
+      if (pid !== undefined) say(`the agent runs, pid ${pid}`)
+      return
+    }
+    there.cluster.guard()
+    const { pods: found } = await there.anyPods()
+    const answers = await Promise.all(
+      found.map((pod) =>
+        statusOf(there, pod).catch((error: unknown) => {
+          if (error instanceof UserError) return undefined
+          throw error
+        }),
+      ),
+    )
+    const machine = archOfUname(answers.find((answer) => answer !== undefined)?.values.get('machine') ?? '')
+    if (machine !== undefined) recordMachine(machine)
+    if (answers.length > 0 && !answers.includes(undefined)) return
+    say('there are no dev pods yet, or not all of them are: npm run switch-dev')
+    const { apply, settled, warnIfOlder } = await import('./lib/rollout.ts')
+    warnIfOlder(chosen.manifestDev, chosen.manifest)
+    await apply(there.cluster, chosen.manifestDev)
+    await settled(there.cluster, chosen.manifestDev, chosen.selector)
+  }
+
+  /** A save: the build that is under way is ended, and a new one begun. */
+  async function saved(begin: number): Promise<void> {
+    build.abort.abort()
+    const abort = new AbortController()
+    const ended = build.ended.then(() => (abort.signal.aborted ? undefined : built(begin, abort.signal)))
+    build = { ended, abort }
+    await ended
+  }
+
+  async function built(begin: number, signal: AbortSignal): Promise<void> {
+    pods.open((pod, greeting) => {
+      runs.set(pod.name, binaryWords(greeting))
+      if (encoding === 'delta') warm(chosen.binary, greeting.values.get('sha256')) // while the build runs
+    })
+    if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
+    let said = ''
+    try {
+      let bytes: Buffer = Buffer.alloc(0)
+      const made = await goBuild(chosen, {
+        debug,
+        signal,
+        said: (text) => (said += text),
+        made: (binary) => (bytes = binary),
+      })
+      if (signal.aborted) return
+      for (const line of lines(said)) shown.line(line)
+      recordBuild(made)
+      if (made.sha256 === newest?.sha256) return unchanged(made)
+      const parcel = { ...parcelFrom(chosen.binary, bytes, made.sha256, made.version), equip }
+      newest = { sha256: made.sha256, words: `${made.version} ${made.sha256.slice(0, 8)}` }
+      deploy(begin, parcel)
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      if (!signal.aborted) failed(said === '' ? error.message : said, begin)
+    }
+  }
+
+  function deploy(begin: number, parcel: Parameters<typeof edit>[0]['parcel']): void {
+    const own = resolve(chosen.goDir)
+    const saved = { begin, built: performance.now(), parcel, pods: pods.pods(), own, tail: tailOf }
+    let told = false
+    const mine = edit(saved, {
+      changed: () => {
+        if (told) return
+        if (current === mine) shown.open(mine.line())
+        if (!mine.over()) return
+        told = true
+        finished(mine)
+      },
+      up: (pod) => mark(pod, `${parcel.version} ${parcel.sha256.slice(0, 8)}`),
+      late,
+    })
+    current = mine
+    if (saved.pods.length === 0) {
+      told = true
+      finished(mine)
+    }
+    pods.deploy({ ...mine.order, done: (pod, outcome) => done(mine, pod, outcome) })
+  }
+
+  function done(mine: Edit, pod: Pod, outcome: Outcome): void {
+    const receipt = outcome.delivery?.receipt ?? outcome.receipt
+    if (receipt !== undefined) runs.set(pod.name, binaryWords(receipt))
+    mine.order.done(pod, outcome)
+  }
+
+  function finished(mine: Edit): void {
+    const { parcel } = mine.order
+    if (json) print(JSON.stringify(mine.record()))
+    else shown.result(mine.line())
+    for (const trouble of mine.troubles()) shown.line(`error: ${trouble}`)
+    // not before the pods have it
+    if (!mine.troubles().length) remember(chosen.binary, parcel.sha256)
+  }
+
+  /** A pod that came after an edit, or could not be reached then. */
+  function late(pod: Pod, outcome: Outcome): void {
+    const { result, delivery, error } = outcome
+    if (result === 'gone' || result === 'overtaken') return
+    const { sent = 0, receipt, ms = 0 } = delivery ?? {}
+    const version = receipt?.values.get('version') ?? ''
+    const sha256 = receipt?.values.get('sha256') ?? ''
+    const seconds = Math.round(ms) / 1000
+    if (json) print(JSON.stringify({ event: 'pod', pod: pod.name, result, version, sha256, sent, seconds, error }))
+    else if (receipt !== undefined)
+      shown.result(
+        `${clock(new Date())} ${pod.name}: ${binaryWords(receipt)} ${result === 'already' ? 'runs there' : size(sent)} ${seconds.toFixed(2)} s ok`,
+      )
+    if (error !== undefined) shown.line(`error: ${error}`)
+  }
+
+  function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }): void {
+    pods.close()
+    if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'same', version, sha256 }))
+    else if (current?.over() !== false)
+      shown.result(`${clock(new Date())} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
+  }
+
+  function failed(output: string, begin: number): void {
+    pods.close()
+    for (const line of lines(output)) shown.line(line)
+    const stays = newest === undefined ? '' : `; ${newest.words} runs on`
+    if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
+    else
+      shown.result(`${clock(new Date())} the build failed ${((performance.now() - begin) / 1000).toFixed(2)} s${stays}`)
+  }
+
+  async function equip(pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) {
+    const { equip: bring } = await import('./lib/pod-tool.ts') // seldom needed
+    await bring(there, chosen, pod, tool, greeting)
+  }
+
+  /** A line of a pod: its program's, or the agent's, of which only news is shown. */
+  function heard(pod: string, line: string): void {
+    const text = clean(line)
+    if (!isTable(line)) {
+      const tail = tails.get(pod) ?? []
+      tails.set(pod, [...tail, text].slice(-kept))
+      return shown.line(prefix(pod, text))
+    }
+    const [, type, , , message = '', , reason = ''] = text.split('\t')
+    const own = performance.now() - (swapped.get(pod) ?? -Infinity) < ownSwap
+    if (type === 'TYPE' || (message === 'killed & restarted' && own)) return
+    shown.line(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
+  }
+
+  function mark(pod: Pod, words: string): void {
+    swapped.set(pod.name, performance.now())
+    tails.delete(pod.name)
+    shown.line(prefix(pod.name, `── ${clock(new Date())} ${words} ──`))
+  }
+
+  function tailOf(pod: string): readonly string[] {
+    return tails.get(pod) ?? []
+  }
+
+  function note(text: string): void {
+    shown.line(text)
+  }
+
+  /** What runs, as far as it is known: the pods stay as they are. */
+  function farewell(): void {
+    const list = pods.pods().map(({ name }) => ({ pod: name, runs: runs.get(name) ?? '' }))
+    if (json) return print(JSON.stringify({ event: 'end', pods: list }))
+    const same = new Map<string, string[]>()
+    for (const { pod, runs: words } of list) same.set(words, [...(same.get(words) ?? []), pod])
+    if (list.length === 0) sayLast('no pod is there')
+    for (const [words, names] of same)
+      sayLast(`${names.join(', ')}: ${words === '' ? 'not heard of' : words} runs on - npm run switch-prod ends it`)
+  }
+})
+
+function lines(text: string): string[] {
+  const trimmed = text.replace(/\n$/, '')
+  return trimmed === '' ? [] : trimmed.split('\n')
+}

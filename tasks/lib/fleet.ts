@@ -1,0 +1,192 @@
+// The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open while it is built.
+import { deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import type { Encoding } from './packing.ts'
+import type { Receipt } from './receipt.ts'
+import { onEnd, UserError } from './task.ts'
+import type { Pod, Target } from './target.ts'
+
+/** How a delivery went. */
+export interface Outcome {
+  readonly result: 'running' | 'already' | 'rolled-back' | 'crashed' | 'failed' | 'overtaken' | 'gone'
+  readonly delivery?: Delivery
+  /** Of a program that crashed. */
+  readonly receipt?: Receipt
+  readonly error?: string
+}
+
+/** A binary that all pods are to run, and who is told how it gets there. */
+export interface Order {
+  readonly parcel: Parcel
+  readonly sent: (pod: Pod, count: number, total: number) => void
+  readonly up: (pod: Pod) => void
+  /** Once for each pod; again where it comes back, or can be reached at last. */
+  readonly done: (pod: Pod, outcome: Outcome) => void
+}
+
+export interface Fleet {
+  readonly add: (pod: Pod) => void
+  readonly remove: (pod: Pod) => void
+  readonly pods: () => readonly Pod[]
+  /** Opens an exec to each pod that has none; each greeting is told: it names what the pod runs. */
+  readonly open: (greeted: (pod: Pod, greeting: Receipt) => void) => void
+  /** Closes them: there is nothing to send. */
+  readonly close: () => void
+  /** All pods get this, and those that come. What is still on its way to one is given up. */
+  readonly deploy: (order: Order) => void
+}
+
+interface Member {
+  readonly pod: Pod
+  present: boolean
+  busy: boolean
+  opening: Promise<Opening | undefined> | undefined
+  /** What it has to run next, or to try again. */
+  due: Order | undefined
+  /** The order whose failure has been told: it is tried on without more words. */
+  told: Order | undefined
+  sending: AbortController
+  failures: number
+}
+
+const atOnce = 8 // pods
+const retries = [500, 1_000, 2_000, 5_000] // ms before the next try to reach a pod; the last one again and again
+const patience = 4 // tries to reach a pod before anybody is told
+
+/** A fleet without pods. */
+export function fleet(target: Target, encoding: Encoding): Fleet {
+  const members = new Map<string, Member>()
+  const waiting: (() => void)[] = []
+  let free = atOnce
+  let wanted: Order | undefined
+  let going = true
+  onEnd(() => void (going = false))
+
+  return {
+    add: (pod) => {
+      const sending = new AbortController()
+      const none = { opening: undefined, told: undefined, busy: false, failures: 0 }
+      const member: Member = { pod, present: true, due: wanted, sending, ...none }
+      members.set(key(pod), member)
+      void serve(member)
+    },
+    remove: (pod) => {
+      const member = members.get(key(pod))
+      if (member === undefined) return
+      members.delete(key(pod))
+      member.present = false
+      member.sending.abort()
+      drop(member)
+      if (member.due !== undefined && member.due !== member.told) member.due.done(pod, { result: 'gone' })
+    },
+    pods: () => [...members.values()].map(({ pod }) => pod),
+    open: (greeted) => {
+      // those above are opened in their turn; what a pod says while it swaps is soon not true any more
+      for (const member of [...members.values()].slice(0, atOnce))
+        if (!member.busy) member.opening ??= opened(member.pod, greeted)
+    },
+    close: () => {
+      for (const member of members.values()) if (!member.busy) drop(member)
+    },
+    deploy: (order) => {
+      wanted = order
+      for (const member of members.values()) {
+        const { due } = member
+        member.due = order
+        member.failures = 0
+        member.sending.abort()
+        if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
+        void serve(member)
+      }
+    },
+  }
+
+  function opened(pod: Pod, greeted: (pod: Pod, greeting: Receipt) => void): Promise<Opening | undefined> {
+    return open(target, pod).then(
+      (made) => {
+        greeted(pod, made.greeting)
+        return made
+      },
+      (error: unknown) => {
+        if (error instanceof UserError) return undefined // the delivery will say why
+        throw error
+      },
+    )
+  }
+
+  function drop(member: Member): void {
+    const { opening } = member
+    member.opening = undefined
+    void opening?.then((made) => made?.close())
+  }
+
+  /** Brings a pod to what is due, until nothing is. */
+  async function serve(member: Member): Promise<void> {
+    if (member.busy) return
+    member.busy = true
+    await slot()
+    for (let order = member.due; going && member.present && order !== undefined; order = member.due) {
+      member.due = undefined
+      const outcome = await once(member, order)
+      if (!going) return
+      const again = outcome.unreached === true && member.present && member.due === undefined
+      if (again) {
+        member.due = order
+        member.failures += 1
+        const pause = retries[Math.min(member.failures, retries.length) - 1]
+        setTimeout(() => void serve(member), pause).unref()
+        if (member.told === order || member.failures < patience) break
+        member.told = order
+      }
+      order.done(member.pod, outcome.unreached === true && !again ? { result: 'overtaken' } : outcome)
+      if (again) break
+    }
+    member.busy = false
+    const next = waiting.shift()
+    if (next === undefined) free += 1
+    else next()
+  }
+
+  async function once(member: Member, order: Order): Promise<Outcome & { readonly unreached?: boolean }> {
+    const { pod } = member
+    const sending = new AbortController()
+    member.sending = sending
+    const opening = await member.opening
+    member.opening = undefined
+    let crash: Receipt | undefined
+    const refused = (receipt: Receipt) => {
+      if (['rolled-back', 'crashed'].includes(receipt.values.get('result') ?? '')) crash = receipt
+    }
+    try {
+      const delivery = await deliver(target, pod, order.parcel, encoding, {
+        sent: (count, total) => order.sent(pod, count, total),
+        up: () => order.up(pod),
+        refused,
+        opening: opening?.alive() === true ? opening : undefined,
+        signal: sending.signal,
+      })
+      member.failures = 0
+      return { result: delivery.sent === 0 ? 'already' : 'running', delivery }
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      if (crash !== undefined)
+        return {
+          result: crash.values.get('result') === 'crashed' ? 'crashed' : 'rolled-back',
+          receipt: crash,
+          error: error.message,
+        }
+      if (!member.present) return { result: 'gone' }
+      if (sending.signal.aborted) return { result: 'overtaken' }
+      const unreached = isBroken(error) || error.message.includes(': no agent answers ')
+      return { result: 'failed', error: error.message, unreached }
+    }
+  }
+
+  async function slot(): Promise<void> {
+    if (free > 0) free -= 1
+    else await new Promise<void>((resolve) => waiting.push(resolve))
+  }
+}
+
+function key({ name, life }: Pod): string {
+  return `${name} ${life}`
+}

@@ -1,0 +1,47 @@
+// The screen of a task that goes on: lines that pass, and below them one line that still changes. Without a terminal only
+// what is final is written.
+import { onEnd, print, say } from './task.ts'
+
+export interface Screen {
+  /** A line of talk: stderr. */
+  readonly line: (text: string) => void
+  /** A line of the result: stdout. It takes the place of the open line. */
+  readonly result: (text: string) => void
+  /** The open line, on a terminal; it stays below all others. */
+  readonly open: (text: string) => void
+}
+
+/** A screen; `quiet` has no open line. */
+export function screen(quiet: boolean): Screen {
+  const terminal = !quiet && process.stderr.isTTY
+  let text = ''
+  let drawn = false
+  const clear = () => {
+    if (drawn) process.stderr.write('\r\x1b[K')
+    drawn = false
+  }
+  const draw = () => {
+    clear()
+    if (!terminal || text === '') return
+    process.stderr.write(text.slice(0, (process.stderr.columns || 80) - 1))
+    drawn = true
+  }
+  onEnd(clear)
+  return {
+    line: (words) => {
+      clear()
+      say(words)
+      draw()
+    },
+    result: (words) => {
+      clear()
+      text = ''
+      print(words)
+    },
+    open: (words) => {
+      if (words === text) return
+      text = words
+      draw()
+    },
+  }
+}

@@ -1,0 +1,50 @@
+// Follows what the program and the agent print in every dev pod, since the last swap.
+import { followed, isTable, prefixes, sinceSwap } from './lib/logs.ts'
+import { roster } from './lib/roster.ts'
+import { settings } from './lib/settings.ts'
+import { statusOf } from './lib/status.ts'
+import { print, say, task, UserError } from './lib/task.ts'
+import { target, type From, type Pod } from './lib/target.ts'
+
+const about = {
+  name: 'logs-dev',
+  summary: 'follows what the program and the agent print in every dev pod, since the last swap, until Ctrl-C',
+  options: { agent: { type: 'boolean', help: "the agent's table alone, from its beginning" } },
+  more: 'Each line begins with its pod. Pods that come later are followed too.',
+} as const
+
+await task(about, async ({ flags }) => {
+  const there = await target(settings())
+  say(there.where)
+  const { leftOut } = await there.pods()
+  for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
+  const shown = prefixes(process.stdout)
+  const logs = followed(there, (pod, line) => {
+    if (flags.agent !== true || isTable(line)) print(shown(pod, line))
+  })
+  let first = true
+  await roster(there, {
+    came: (pod) => void begin(pod, first),
+    went: (pod) => {
+      say(`${pod.name}: gone, or started anew`)
+      logs.drop(pod)
+    },
+    trouble: (why) => say(`waiting: ${why}`),
+  })
+  first = false
+  await new Promise(() => undefined)
+
+  async function begin(pod: Pod, present: boolean): Promise<void> {
+    logs.add(pod, present && flags.agent !== true ? await lastSwap(pod) : 'start')
+  }
+
+  async function lastSwap(pod: Pod): Promise<From> {
+    try {
+      return sinceSwap(await statusOf(there, pod))
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      say(error.message)
+      return 'start'
+    }
+  }
+})

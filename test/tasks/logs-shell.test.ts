@@ -1,0 +1,72 @@
+import * as assert from 'uvu/assert'
+import { program, sha256 } from '../agent/fixtures.ts'
+import { cases, failed, until, where, type Loop } from '../lib/loop.ts'
+
+const logs = cases('logs-dev and shell-dev')
+
+const v1 = program({ version: 'v1' })
+const v2 = program({ version: 'v2' })
+
+/** A task that goes on, and what it has said so far on stdout. */
+function following(loop: Loop, args: readonly string[] = []) {
+  const { child, said } = loop.launch('logs-dev', args)
+  let out = ''
+  child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
+  return { child, said, out: () => out }
+}
+
+logs('logs-dev begins at the last swap, follows the next one, and ends on TERM', async (loop) => {
+  await loop.serving(v1)
+  loop.built(v2)
+  assert.is((await loop.task('deploy-dev')).code, 0)
+  const { child, said, out } = following(loop)
+  await until('the ready line of v2', () => /^local \| .*ready v2/m.test(out()) || /^local \| .*v2/m.test(out()))
+  assert.not.match(out(), /ready v1/)
+  loop.built(program({ version: 'v3' }))
+  assert.is((await loop.task('deploy-dev')).code, 0)
+  await until('the swap and the output of v3', () => /killed & restarted\tPUT/.test(out()) && /v3/.test(out()))
+  for (const line of out().trimEnd().split('\n')) assert.match(line, /^local \| /)
+  child.kill('SIGTERM')
+  assert.equal({ code: (await said).code, stderr: (await said).stderr }, { code: 143, stderr: where })
+})
+
+logs('logs-dev --agent shows the table alone, from its beginning', async (loop) => {
+  await loop.serving(v1)
+  loop.built(v2)
+  assert.is((await loop.task('deploy-dev')).code, 0)
+  const { child, said, out } = following(loop, ['--agent'])
+  await until('the swap', () => out().includes('killed & restarted'))
+  const rows = out().trimEnd().split('\n')
+  assert.match(rows[0] ?? '', /^local \| DATE\tTYPE\tUSER\tFILE\tMESSAGE\tEVENTS$/)
+  for (const row of rows.slice(1)) assert.match(row, /^local \| \d{4}-\S+ \S+ UTC\t(INFO|ERR)\t/)
+  assert.match(out(), /\tstarted\t/)
+  child.kill('SIGINT')
+  assert.is((await said).code, 130)
+})
+
+logs('both say what to do where nothing runs', async (loop) => {
+  const nothing = failed(
+    'nothing runs on local - start one with npm run switch-dev, or see the whole thing once with npm run demo',
+  )
+  assert.equal(await loop.task('logs-dev'), nothing)
+  assert.equal(await loop.task('shell-dev'), nothing)
+})
+
+logs('shell-dev runs what stdin says in the sandbox, and a shell of the user on a terminal', async (loop) => {
+  await loop.serving(v1)
+  const words = [process.execPath, '--import', 'tsx/esm', 'tasks/shell-dev.ts']
+  const piped = loop.spawn(words)
+  piped.child.stdin?.end('pwd\nexit 3\n')
+  const { code, stdout, stderr } = await piped.said
+  assert.equal({ code, stdout }, { code: 1, stdout: 'DIR/.hotswap/local\n' })
+  assert.match(stderr, /^local · \.hotswap\/local\nlocal: \S*sh\n$/)
+
+  const typed = loop.spawn(['script', '-qec', words.join(' '), '/dev/null'])
+  typed.child.stdin?.write('tty && sha256sum usr/local/bin/hello; false\nexit\n')
+  const told = await typed.said
+  assert.is(told.code, 0, told.stdout)
+  assert.match(told.stdout, /\/dev\/pts\/\d+/)
+  assert.match(told.stdout, new RegExp(sha256(v1)))
+})
+
+logs.run()
