@@ -15,7 +15,7 @@ export interface Sources {
 }
 
 const kinds = 'GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles EmbedFiles'
-const fields = `Dir,ImportPath,Standard,Module,Incomplete,${kinds.replaceAll(' ', ',')}`
+const fields = `Dir,ImportPath,Standard,Module,Error,${kinds.replaceAll(' ', ',')}`
 
 /** What `go build` of GO_MAIN reads, without the standard library and the module cache. Throws UserError with Go's words. */
 export async function sources(settings: Settings): Promise<Sources> {
@@ -32,18 +32,25 @@ export async function sources(settings: Settings): Promise<Sources> {
   ])
   const [cache = '', mod = '', work = ''] = places.split('\n')
   const found = named(list, cache)
+  if (found.files.every((file) => /\/go\.(?:mod|sum)$/.test(file)))
+    throw new UserError(
+      `go list names no source of GO_MAIN=${goMain} in ${resolve(goDir)}${found.why} - correct it in .env`,
+    )
   const roots = [mod, work].filter((file) => file !== '' && file !== 'off' && file !== '/dev/null')
   const files = [...found.files, ...roots, ...roots.map(sumOf)]
   return { files: [...new Set(files)].sort(), folders: [...new Set(found.folders.map(nearest))].sort() }
 }
 
-/** The files and folders in what `go list -json` prints: objects one after the other, each ended by a } of its own line. Pure. */
-export function named(list: string, cache: string): Sources {
+/** The files and folders, and what is wrong, in what `go list -json` prints: objects one after the other, each ended by a } of its own line. Pure. */
+export function named(list: string, cache: string): Sources & { readonly why: string } {
   const files: string[] = []
+  let why = ''
   const folders: string[] = []
   for (const part of list.split(/^}$/m)) {
     if (part.trim() === '') continue
     const each: unknown = JSON.parse(`${part}}`)
+    const error = text(each, 'Error', 'Err')
+    if (error !== '') why = ` (${error})`
     const dir = text(each, 'Dir') || unwritten(each)
     if (dir === '' || at(each, 'Standard') === true || dir.startsWith(`${cache}/`)) continue
     const own = kinds.split(' ').flatMap((kind) => strings(items(each, kind)))
@@ -52,7 +59,7 @@ export function named(list: string, cache: string): Sources {
     const mod = text(each, 'Module', 'GoMod')
     if (mod !== '' && !mod.startsWith(`${cache}/`)) files.push(mod, sumOf(mod))
   }
-  return { files, folders }
+  return { files, folders, why }
 }
 
 /** Where a package would be that a source imports and nobody has written yet; empty where it is no package of the module. */
