@@ -73,7 +73,9 @@ export function morePods(samples: readonly Sample[]): string[] {
   const ours = samples.filter(({ side, link, build }) => side === 'deploy-dev' && link === '10' && build === 'release')
   const [one, five] = [1, 5].map((replicas) => ours.filter((sample) => sample.replicas === replicas))
   if (one === undefined || five === undefined || one.length === 0 || five.length === 0) return []
-  const up = (of: readonly Sample[]) => median(of.map((sample) => sample.up ?? 0))
+  // the program has grown from edit to edit: both are scaled to the same size of it
+  const size = median(five.map((sample) => sample.size))
+  const up = (of: readonly Sample[]) => median(of.map((sample) => ((sample.up ?? 0) / sample.size) * size))
   const more = median(seconds(five)) - median(seconds(one))
   const need = (up(five) - up(one)) / (10e6 / 8)
   return [

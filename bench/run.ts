@@ -24,6 +24,7 @@ const about = {
     times: { type: 'string', value: 'N', help: 'how often each fault is tried; default: 30' },
     soak: { type: 'boolean', help: 'instead: deploy many times in a row, and show what is in use' },
     deploys: { type: 'string', value: 'N', help: 'how many times; default: 200' },
+    codec: { type: 'boolean', help: 'instead: the delta by itself, beside bsdiff and zstd' },
   },
   more: 'Writes tables into bench/results. bench/README.md says what is measured and how long it takes.',
 } as const
@@ -31,6 +32,12 @@ const about = {
 await task(about, async ({ flags }) => {
   if (flags.faults === true) return faultRuns(count('times', flags.times, 30))
   if (flags.soak === true) return soakRun(count('deploys', flags.deploys, 200))
+  if (flags.codec === true) {
+    const { codec } = await import('./codec.ts')
+    result('codec.md', await codec())
+    print('bench/results/codec.md')
+    return 0
+  }
   const names = [...linkNames]
   const only: readonly string[] = typeof flags.only === 'string' ? flags.only.split(',') : names
   const chosen = names.filter((name) => only.includes(name))

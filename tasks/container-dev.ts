@@ -7,6 +7,7 @@ import { remember } from './lib/cache.ts'
 import { buildArgs, containerTool, imageTo, userOf } from './lib/container.ts'
 import { delve } from './lib/delve.ts'
 import { parcelOf } from './lib/deliver.ts'
+import { patcher } from './lib/patcher.ts'
 import { settings } from './lib/settings.ts'
 import { onEnd, print, root, say, task, UserError } from './lib/task.ts'
 import { need, run } from './lib/tools.ts'
@@ -34,6 +35,7 @@ await task(about, async () => {
   copyFileSync(join(root, 'agent', 'hotswap-dev'), join(context, 'hotswap-dev'))
   copyFileSync(chosen.binary, join(context, 'binary'))
   copyFileSync(await delve(chosen, parcel.machine), join(context, 'dlv'))
+  copyFileSync(await patcher(parcel.machine), join(context, 'hotswap-patch'))
 
   const user = await userOf(tool, chosen.baseImage)
   const variables = {

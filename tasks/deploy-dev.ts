@@ -1,6 +1,8 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
-import { deliver, parcelOf, type Delivery, type Encoding } from './lib/deliver.ts'
+import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
 import { remember } from './lib/cache.ts'
+import { encodingOf } from './lib/packing.ts'
+import { warm } from './lib/patches.ts'
 import { progress } from './lib/progress.ts'
 import { binaryWords, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
@@ -13,7 +15,7 @@ const about = {
   summary: 'sends the built binary to every dev pod, where the agent swaps it in, and shows what each pod acknowledged',
   options: {
     json: { type: 'boolean', help: 'print one JSON object per pod' },
-    encoding: { type: 'string', value: 'NAME', help: 'raw or gzip, instead of ENCODING' },
+    encoding: { type: 'string', value: 'NAME', help: 'raw, gzip or delta, instead of ENCODING' },
     verbose: { type: 'boolean', help: 'say which encoding was chosen' },
   },
   more: 'Prints pod, bytes sent of how many, pid, version and 8 digits of the sha256, seconds. Exit code 1: a pod failed.',
@@ -26,20 +28,20 @@ await task(about, async ({ flags }) => {
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()
-  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there.kind === 'local' || there.cluster.local)
+  const encoding = encodingOf(flags.encoding ?? chosen.encoding, there)
+  if (encoding === 'delta') warm(chosen.binary)
   // the binary is read while the cluster is asked
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = {
     ...parcelOf(chosen.binary),
-    equip: async (pod: Pod, greeting: Receipt) => {
-      const { sendDelve } = await import('./lib/pod-tool.ts') // seldom needed
-      await sendDelve(there, chosen, pod, greeting)
+    equip: async (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => {
+      const { equip } = await import('./lib/pod-tool.ts') // seldom needed
+      await equip(there, chosen, pod, tool, greeting)
     },
   }
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
-  if (flags.verbose === true) say(`encoding ${encoding}`)
 
   const shown = progress(pods.length)
   const waiting = [...pods]
@@ -50,6 +52,7 @@ await task(about, async ({ flags }) => {
       try {
         const delivery = await deliver(there, pod, parcel, encoding, {
           sent: (sent, total) => shown.sent(name, sent, total),
+          explain: flags.verbose === true,
         })
         shown.clear()
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
@@ -86,18 +89,3 @@ await task(about, async ({ flags }) => {
     }
   }
 })
-
-/** Compressed, unless the way is short. Throws UserError (2) where it is no encoding. */
-function encodingOf(chosen: string | boolean, near: boolean): Encoding {
-  switch (chosen) {
-    case 'raw':
-    case 'gzip':
-      return chosen
-    case 'auto':
-      return near ? 'raw' : 'gzip'
-    case 'delta':
-      return 'gzip' // until there is one
-    default:
-      throw new UserError(`--encoding is raw, gzip or auto, not ${String(chosen)}`, 2)
-  }
-}

@@ -8,7 +8,9 @@ import { archOfUname } from './lib/elf.ts'
 import { fleet, type Outcome } from './lib/fleet.ts'
 import { goBuild } from './lib/go.ts'
 import { followed, isTable, prefixes } from './lib/logs.ts'
-import { binaryWords } from './lib/receipt.ts'
+import { encodingOf } from './lib/packing.ts'
+import { warm } from './lib/patches.ts'
+import { binaryWords, type Receipt } from './lib/receipt.ts'
 import { roster } from './lib/roster.ts'
 import { screen } from './lib/screen.ts'
 import { settings } from './lib/settings.ts'
@@ -42,8 +44,7 @@ await task(about, async ({ flags, operands }) => {
   say(there.where)
   await provide()
 
-  const near = there.kind === 'local' || there.cluster.local
-  const encoding = chosen.encoding === 'raw' || (chosen.encoding === 'auto' && near) ? 'raw' : 'gzip'
+  const encoding = encodingOf(chosen.encoding, there)
   const pods = fleet(there, encoding)
   const shown = screen(json)
   const prefix = prefixes(process.stderr)
@@ -117,8 +118,10 @@ await task(about, async ({ flags, operands }) => {
   }
 
   async function built(begin: number, signal: AbortSignal): Promise<void> {
-    // each greeting says what the pod runs: here is the time to make ready what a delta from that binary needs
-    pods.open((pod, greeting) => void runs.set(pod.name, binaryWords(greeting)))
+    pods.open((pod, greeting) => {
+      runs.set(pod.name, binaryWords(greeting))
+      if (encoding === 'delta') warm(chosen.binary, greeting.values.get('sha256')) // while the build runs
+    })
     if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
     let said = ''
     try {
@@ -212,9 +215,9 @@ await task(about, async ({ flags, operands }) => {
       shown.result(`${clock(new Date())} the build failed ${((performance.now() - begin) / 1000).toFixed(2)} s${stays}`)
   }
 
-  async function equip(pod: Pod, greeting: Parameters<NonNullable<Parameters<typeof edit>[0]['parcel']['equip']>>[1]) {
-    const { sendDelve } = await import('./lib/pod-tool.ts')
-    await sendDelve(there, chosen, pod, greeting)
+  async function equip(pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) {
+    const { equip: bring } = await import('./lib/pod-tool.ts') // seldom needed
+    await bring(there, chosen, pod, tool, greeting)
   }
 
   /** A line of a pod: its program's, or the agent's, of which only news is shown. */

@@ -34,6 +34,15 @@ export function recall(file: string, sha256: string): Buffer | undefined {
   return undefined
 }
 
+/** The sha256 of the binary that was remembered last; undefined where there is none. */
+export function newest(file: string): string | undefined {
+  try {
+    return all(basename(file))[0]?.file.slice(-64)
+  } catch {
+    return undefined // there is no cache yet
+  }
+}
+
 /** Newest first. */
 function all(name: string): { readonly file: string; readonly time: number }[] {
   return readdirSync(folder)

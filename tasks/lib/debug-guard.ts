@@ -1,8 +1,9 @@
 // The guard: a small script that runs in the pod while debug-dev does. It says whether Delve's port is open, proves that
 // the link is alive, and lets the program run on where debug-dev vanishes (debug-guard.sh).
 import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import type { Pod, Target } from './target.ts'
-import { clean } from './task.ts'
+import { clean, root } from './task.ts'
 
 export interface Guard {
   /** Whether Delve's port takes connections now; false once the guard has ended. */
@@ -15,7 +16,7 @@ export interface Guard {
   readonly close: () => Promise<void>
 }
 
-const script = readFileSync(new URL('./debug-guard.sh', import.meta.url), 'utf8')
+const script = readFileSync(join(root, 'tasks/lib/debug-guard.sh'), 'utf8')
 const rhythm = 2_000 // ms between beats; the script knows it
 const deadline = 8_000 // ms without an answer: the link is cut, whatever TCP thinks; before the pod's own patience is over
 

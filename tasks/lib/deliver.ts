@@ -11,6 +11,8 @@ import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { memoryFault } from './memory.ts'
+import { decodes, pack, type Encoding, type Packed } from './packing.ts'
+import { patch } from './patches.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
@@ -30,14 +32,14 @@ export interface Parcel {
   /** USER@HOST. */
   readonly by: string
   /** The bytes under an encoding, made once however many pods get them. */
-  readonly encoded: (encoding: Encoding) => Promise<Buffer>
-  /** Brings a debugger into a pod that has none. Throws UserError. */
-  readonly equip?: (pod: Pod, greeting: Receipt) => Promise<void>
+  readonly encoded: (encoding: 'raw' | 'gzip') => Promise<Buffer>
+  /** The patch on the binary with that sha256, made once; undefined where that is not in the cache. */
+  readonly patch: (from: string) => Promise<Buffer | undefined>
+  /** Brings a tool into a pod that has none: its debugger, the decoder of patches. Throws UserError. */
+  readonly equip?: (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => Promise<void>
   /** Ends an encoding that nobody waits for. */
   readonly drop: () => void
 }
-
-export type Encoding = 'raw' | 'gzip'
 
 /** What a pod acknowledged. */
 export interface Delivery {
@@ -59,6 +61,8 @@ export interface Terms {
   readonly refused?: (receipt: Receipt) => void
   /** The first try goes through it. */
   readonly opening?: Opening | undefined
+  /** Says which encoding was chosen, and why. */
+  readonly explain?: boolean
   /** Ends the delivery for as long as there are bytes to go: the pod then changes nothing. */
   readonly signal?: AbortSignal
 }
@@ -107,7 +111,8 @@ export function parcelFrom(
 ): Parcel {
   const facts = elf(bytes)
   if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
-  const made = new Map<Encoding, Promise<Buffer>>()
+  const made = new Map<string, Promise<Buffer>>()
+  const patches = new Map<string, Promise<Buffer | undefined>>()
   let wanted = true
   return {
     ...facts,
@@ -119,6 +124,11 @@ export function parcelFrom(
       const present = made.get(encoding) ?? (encoding === 'raw' ? Promise.resolve(bytes) : gzipped(bytes, () => wanted))
       made.set(encoding, present)
       present.catch(() => undefined) // where it is awaited, it is seen
+      return present
+    },
+    patch: (from) => {
+      const present = patches.get(from) ?? patch(file, from, bytes, sha256)
+      patches.set(from, present)
       return present
     },
     drop: () => void (wanted = false),
@@ -151,6 +161,8 @@ function word(text: string): string {
 
 // Errors of a link: the next try may find it whole.
 const links = new WeakSet<Error>()
+// The pod did not take a patch: the whole file will do.
+const patched = new WeakSet<Error>()
 // An earlier try had arrived, and the pod is still at it: no try of its own.
 const underway = new WeakSet<Error>()
 const tries = 4 // the first one, and three more
@@ -176,15 +188,21 @@ export async function deliver(
     sent = count
     terms.sent?.(count, total)
   }
+  let wanted = encoding
   let waited = 0
   let { opening } = terms
   for (let turn = 1; ;) {
     try {
-      const delivery = await attempt(target, pod, parcel, encoding, { ...terms, sent: told, opening })
+      const delivery = await attempt(target, pod, parcel, wanted, { ...terms, sent: told, opening })
       // a try that was cut after all had arrived: what runs there is what it sent
       return { ...delivery, sent: turn > 1 ? sent : delivery.sent, ms: performance.now() - begin }
     } catch (error) {
       opening = undefined
+      if (error instanceof UserError && patched.has(error) && wanted === 'delta') {
+        say(`${error.message.replace(/; .*$/s, '')} - sending the whole file`)
+        wanted = 'gzip'
+        continue
+      }
       if (!(error instanceof UserError) || target.kind === 'local' || terms.signal?.aborted === true) throw error
       // a busy pod is our own earlier try's only where there was one
       if (underway.has(error) && (turn > 1 || links.has(error)) && waited < swapPatience) {
@@ -258,11 +276,11 @@ async function attempt(
   pod: Pod,
   parcel: Parcel,
   wanted: Encoding,
-  { sent: progress, up, refused: unhappy, opening: given, signal }: Terms,
+  { sent: progress, up, refused: unhappy, opening: given, signal, explain }: Terms,
 ): Promise<Delivery> {
   const begin = performance.now()
   let opening = given
-  void parcel.encoded(wanted) // while the exec opens
+  if (wanted !== 'delta') void parcel.encoded(wanted) // while the exec opens
   try {
     if (opening?.greeting.values.get('sha256') === parcel.sha256) {
       // what ran when it was opened need not run any more
@@ -295,20 +313,22 @@ async function attempt(
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
     refuseBeforehand(pod, parcel, wrapped, greeting)
-    if (wrapped && greeting.values.get('debugger') === 'missing') await parcel.equip?.(pod, greeting)
+    if (wrapped && greeting.values.get('debugger') === 'missing') await parcel.equip?.(pod, 'debugger', greeting)
     if (parcel.debug && !wrapped)
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
       )
-    const encoding = greeting.values.get('decodes')?.split(',').includes(wanted) === true ? wanted : 'raw'
-    const body = await parcel.encoded(encoding)
+    const packed = await pack(parcel, wanted, greeting)
+    const { encoding, body } = packed
+    if (encoding === 'delta' && !decodes(greeting, 'delta')) await parcel.equip?.(pod, 'decoder', greeting)
+    if (explain === true) say(`${pod.name}: encoding ${encoding}${packed.why}`)
     const overtaken = () => signal?.aborted === true
     if (overtaken()) throw new UserError('overtaken by a newer build')
     const answer = next()
     let sent = 0
     const sending = send(
       stdin,
-      Buffer.from(header(parcel, body.length, encoding, wrapped ? 'wrapped' : 'plain')),
+      Buffer.from(header(parcel, body.length, packed, wrapped ? 'wrapped' : 'plain')),
       body,
       (count) => {
         sent = count
@@ -330,6 +350,7 @@ async function attempt(
       if (unhappy === undefined) for (const line of receipt.log) say(`${pod.name} | ${line}`)
       unhappy?.(receipt)
       const error = refused(pod, receipt)
+      if (encoding === 'delta' && receipt.values.get('result') === 'rejected') patched.add(error)
       if (
         receipt.values.get('result') === 'busy' &&
         receipt.values.get('reason')?.includes(`: ${parcel.by} since `) === true
@@ -341,7 +362,7 @@ async function attempt(
   } catch (error) {
     if (!(error instanceof UserError) || error.message.startsWith(`${pod.name}: `)) throw error
     const named = new UserError(`${pod.name}: ${error.message}`)
-    for (const kind of [links, underway]) if (kind.has(error)) kind.add(named)
+    for (const kind of [links, underway, patched]) if (kind.has(error)) kind.add(named)
     throw named
   } finally {
     opening?.close()
@@ -352,10 +373,11 @@ async function attempt(
 export function header(
   { sha256, version, by }: Pick<Parcel, 'sha256' | 'version' | 'by'>,
   length: number,
-  encoding: Encoding,
+  { encoding, base }: Pick<Packed, 'encoding' | 'base'>,
   run: 'plain' | 'wrapped',
 ): string {
-  return `sha256=${sha256} size=${length} encoding=${encoding} run=${run} version=${version} by=${by}\n`
+  const on = base === undefined ? '' : ` base=${base}`
+  return `sha256=${sha256} size=${length} encoding=${encoding}${on} run=${run} version=${version} by=${by}\n`
 }
 
 export async function send(

@@ -1,5 +1,6 @@
 // The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open while it is built.
-import { deliver, isBroken, open, type Delivery, type Encoding, type Opening, type Parcel } from './deliver.ts'
+import { deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import type { Encoding } from './packing.ts'
 import type { Receipt } from './receipt.ts'
 import { onEnd, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'

@@ -7,6 +7,7 @@ import { gzip as gzipWithCallback } from 'node:zlib'
 import { header, send, watched } from './deliver.ts'
 import { delve } from './delve.ts'
 import { archOfUname } from './elf.ts'
+import { patcher } from './patcher.ts'
 import { receipts, type Receipt } from './receipt.ts'
 import type { Settings } from './settings.ts'
 import { say, UserError } from './task.ts'
@@ -14,6 +15,20 @@ import type { Pod, Target } from './target.ts'
 import { size } from './words.ts'
 
 const gzip = promisify(gzipWithCallback)
+
+/** Sends what the greeting of a pod shows to be missing: its debugger, or the decoder of patches. Throws UserError. */
+export async function equip(
+  target: Target,
+  settings: Settings,
+  pod: Pod,
+  tool: 'debugger' | 'decoder',
+  greeting: Receipt,
+): Promise<void> {
+  if (tool === 'debugger') return sendDelve(target, settings, pod, greeting)
+  const arch = archOfUname(greeting.values.get('machine') ?? '')
+  if (arch === undefined) throw new UserError(`${pod.name}: its machine is unknown - set ENCODING=gzip in .env`)
+  return sendTool(target, pod, 'hotswap-patch', await patcher(arch))
+}
 
 /** Sends the debugger that the agent's -r names to a pod whose greeting says that it is missing. Throws UserError. */
 export async function sendDelve(target: Target, settings: Settings, pod: Pod, { values }: Receipt): Promise<void> {
@@ -30,7 +45,7 @@ export async function sendDelve(target: Target, settings: Settings, pod: Pod, { 
 export async function sendTool(target: Target, pod: Pod, name: string, file: string): Promise<void> {
   const bytes = readFileSync(file)
   const body = await gzip(bytes)
-  const child = target.exec(pod, [...pod.agent, 'put', pod.binary, name])
+  const child = target.exec(pod, [...pod.agent, 'tool', pod.binary, name])
   const watch = watched(child)
   try {
     if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
@@ -44,7 +59,7 @@ export async function sendTool(target: Target, pod: Pod, name: string, file: str
     const packed = greeting?.values.get('decodes')?.split(',').includes('gzip') === true
     say(`${pod.name}: has no ${name}: ${size((packed ? body : bytes).length)} are sent, once`)
     const parcel = { sha256: createHash('sha256').update(bytes).digest('hex'), version: basename(file), by: '' }
-    const head = header(parcel, (packed ? body : bytes).length, packed ? 'gzip' : 'raw', 'plain')
+    const head = header(parcel, (packed ? body : bytes).length, { encoding: packed ? 'gzip' : 'raw' }, 'plain')
     const answer = next()
     await Promise.race([answer, send(child.stdin, Buffer.from(head), packed ? body : bytes, watch.alive)])
     const receipt = await answer

@@ -38,6 +38,9 @@ export function program(plan: Plan, size = 0): Buffer {
 /** The path of the stand-in for a debugger; wrapper/main.go says what its modes are. */
 export const wrapperPath = () => built('wrapper')
 
+/** The decoder of patches. */
+export const decoder = () => fs.readFileSync(built('hotswap-patch', '../../agent/hotswap-patch'))
+
 /** The program's bytes for a machine other than this one. */
 export function foreign(): Buffer {
   const bytes = program({ version: 'foreign' })
@@ -47,10 +50,10 @@ export function foreign(): Buffer {
 
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-function built(name: string): string {
+function built(name: string, folder = name): string {
   const known = paths.get(name)
   if (known) return known
-  const source = path.join(here, name, 'main.go')
+  const source = path.join(here, folder, 'main.go')
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: '' }
   const version = execFileSync('go', ['env', 'GOVERSION', 'GOARCH'], { env })
   const key = sha256(Buffer.concat([fs.readFileSync(source), version])).slice(0, 16)

@@ -397,7 +397,7 @@ export class Box {
 
   /** Opens a `put` and sends nothing yet. */
   opened = ({ bin = this.bin, tool, ...sent }: Sent = {}) =>
-    this.call(['put', bin, ...(tool === undefined ? [] : [tool])], sent)
+    this.call(tool === undefined ? ['put', bin] : ['tool', bin, tool], sent)
 
   /** A whole `put` of these bytes. A case that fails before it awaits the answer must not end the whole process. */
   put(plan: Plan | Buffer, sent: Sent = {}): Promise<Answer> {

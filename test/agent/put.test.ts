@@ -3,11 +3,15 @@ import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { gzipSync } from 'node:zlib'
-import { foreign, program, sha256 } from './fixtures.ts'
+import { encode, indexed } from '../../tasks/lib/delta.ts'
+import { decoder, foreign, program, sha256 } from './fixtures.ts'
 import { cases, header, pause, until, type Box, type Receipt } from './harness.ts'
 import * as proc from './proc.ts'
 
 const put = cases('put')
+
+const whole = (bytes: Buffer) => ({ bytes, sha256: sha256(bytes) })
+const patchOf = (old: Buffer, next: Buffer) => encode(whole(old), indexed(old), whole(next))
 
 /** A refusal: the result, the exit code, a reason, and everything as it was. */
 async function refused(box: Box, answer: { code: number; receipt: Receipt }, code: number, pid: number, bytes: Buffer) {
@@ -235,6 +239,41 @@ put('changes nothing for a header that is cut short', async (box) => {
   assert.is.not(receipt.result, 'running')
   box.serves(pid, bytes)
   box.clean()
+})
+
+put('makes the binary of a patch, on what runs and on the one before', async (box) => {
+  const { agent, bytes } = await box.serving()
+  const [second, third] = [program({ version: 'v2' }), program({ version: 'v3' })]
+  const send = async (base: Buffer, next: Buffer, body = patchOf(base, next), named = sha256(base)) => {
+    const upload = box.opened()
+    upload.send(header(next, { encoding: 'delta', size: body.length, more: `base=${named}` }))
+    upload.send(body)
+    upload.eof()
+    return upload.answer()
+  }
+  const without = await send(bytes, second)
+  assert.equal([without.code, without.receipt.result], [3, 'rejected'])
+  assert.match(without.receipt.reason ?? '', /encoding delta is not one of raw,gzip/)
+  assert.is((await box.put(decoder(), { tool: 'hotswap-patch', encoding: 'gzip' })).receipt.result, 'installed')
+  assert.is((await box.status()).receipt.decodes, 'raw,gzip,delta')
+
+  const patched = await send(bytes, second)
+  assert.equal([patched.code, patched.receipt.result, patched.receipt.sha256], [0, 'running', sha256(second)])
+  assert.ok(patchOf(bytes, second).length < 1000)
+  const onPrevious = await send(bytes, third)
+  assert.equal([onPrevious.code, onPrevious.receipt.sha256], [0, sha256(third)])
+  const pid = await agent.ready('v3')
+  box.serves(pid, third)
+  box.clean()
+
+  const good = patchOf(third, second)
+  const flipped = Buffer.from(good)
+  flipped[120] = (flipped[120] ?? 0) ^ 1
+  const unnamed = await send(third, second, good, '0'.repeat(64))
+  await refused(box, unnamed, 3, pid, third)
+  assert.match(unnamed.receipt.reason ?? '', /base is neither what runs nor the binary before it/)
+  for (const body of [patchOf(bytes, second), good.subarray(0, good.length - 20), flipped, second])
+    await refused(box, await send(third, second, body), 3, pid, third)
 })
 
 put('rejects what is not the announced binary', async (box) => {

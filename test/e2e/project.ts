@@ -124,10 +124,10 @@ export async function production(
  * Deploys, and asks the pods all the while. Returns the seconds from the start of deploy-dev (Node's start included) to
  * the moment when the last pod has answered with `words`, which the file's runner prints, and what deploy-dev said.
  */
-export async function timedDeploy(made: Project, words: string): Promise<Ended> {
+export async function timedDeploy(made: Project, words: string, args: readonly string[] = []): Promise<Ended> {
   const pods = await made.pods()
   const begin = performance.now()
-  const deploy = made.run('deploy-dev')
+  const deploy = made.run('deploy-dev', args)
   await Promise.all(pods.map((pod) => made.answer(pod, (body) => body.startsWith(words))))
   const took = ((performance.now() - begin) / 1000).toFixed(2)
   process.stderr.write(

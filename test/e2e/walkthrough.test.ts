@@ -52,11 +52,11 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
       const sha256 = createHash('sha256')
         .update(readFileSync(join(it.checkout.dir, 'bin/hello')))
         .digest('hex')
-      const { stdout } = await timedDeploy(it, 'good morning, version ')
+      const { stdout } = await timedDeploy(it, 'good morning, version ', ['--encoding', 'delta'])
       const [pod = ''] = await it.pods()
       assert.match(
         stdout,
-        new RegExp(`^${pod}: [\\d.]+ MB of [\\d.]+ MB  pid \\d+  \\S+ ${sha256.slice(0, 8)}  [\\d.]+ s\n$`),
+        new RegExp(`^${pod}: [\\d.]+ kB of [\\d.]+ MB  pid \\d+  \\S+ ${sha256.slice(0, 8)}  [\\d.]+ s\n$`),
       )
       assert.match(await it.answer(pod), /^good morning, version /)
       const { stdout: json } = await it.run('status-dev', ['--json'])

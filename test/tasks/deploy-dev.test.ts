@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -13,6 +13,51 @@ const deploy = cases('deploy-dev')
 
 const v1 = program({ version: 'v1' })
 const v2 = program({ version: 'v2' })
+
+deploy('a delta: the decoder is sent once, then kilobytes instead of the whole', async (loop) => {
+  loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`
+  assert.is((await loop.task('build')).code, 0)
+  await loop.up()
+  assert.is((await loop.task('deploy-dev')).code, 0) // from now on the cache knows what runs
+  const edit = async (greeting: string) => {
+    const source = loop.copy.read('examples/hello/main.go')
+    loop.copy.file('examples/hello/main.go', source.replace(/return "[^"]*"/, `return "${greeting}"`))
+    assert.is((await loop.task('build')).code, 0)
+    return readFileSync(join(loop.dir, 'bin/hello'))
+  }
+  const second = await edit('good morning, version ')
+  const first = await loop.task('deploy-dev', ['--encoding', 'delta', '--verbose'])
+  assert.match(
+    first.stderr,
+    /^local: has no hotswap-patch: [\d.]+ [kM]B are sent, once\nlocal: encoding delta on [0-9a-f]{8}$/m,
+  )
+  assert.match(first.stdout, /^local: [\d.]+ kB of [\d.]+ MB  pid N  \S+ [0-9a-f]{8}  N\.N s\n$/)
+  loop.runs(loop.pid(), second)
+  const third = await edit('good night, version ')
+  const again = await loop.task('deploy-dev', ['--encoding', 'delta', '--verbose'])
+  assert.match(again.stderr, /^local: encoding delta on [0-9a-f]{8}\n$/m)
+  assert.not.match(again.stderr, /is sent/)
+  loop.runs(loop.pid(), third)
+
+  // what the pod has is not known here: the whole goes, compressed
+  rmSync(join(loop.dir, '.hotswap/cache'), { recursive: true })
+  const fourth = await edit('good bye, version ')
+  const whole = await loop.task('deploy-dev', ['--encoding', 'delta', '--verbose'])
+  assert.match(whole.stderr, /encoding gzip: what the pod has is not in \.hotswap\/cache\n$/)
+  loop.runs(loop.pid(), fourth)
+
+  // a patch that the pod cannot use: the whole file goes instead
+  loop.copy.file(
+    '.hotswap/local/usr/local/bin/.hotswap-hello/bin/hotswap-patch',
+    '#!/bin/sh\necho broken >&2; exit 1\n',
+    0o755,
+  )
+  const fifth = await edit('hello again, version ')
+  const rescued = await loop.task('deploy-dev', ['--encoding', 'delta'])
+  assert.match(rescued.stderr, /local: rejected: damaged: .*broken.* - sending the whole file\n$/)
+  assert.is(rescued.code, 0)
+  loop.runs(loop.pid(), fifth)
+})
 
 const sleeper = `package main
 

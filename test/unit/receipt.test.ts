@@ -144,11 +144,11 @@ test('a binary is shown by its version and 8 digits of its hash, as far as they 
 test('the header is the line that put reads', () => {
   const parcel = { sha256: 'ab12', version: 'v1-3-gabc-dirty', by: 'jane@laptop' }
   assert.is(
-    header(parcel, 42, 'gzip', 'wrapped'),
+    header(parcel, 42, { encoding: 'gzip' }, 'wrapped'),
     'sha256=ab12 size=42 encoding=gzip run=wrapped version=v1-3-gabc-dirty by=jane@laptop\n',
   )
   assert.is(
-    header({ ...parcel, version: '' }, 0, 'raw', 'plain'),
+    header({ ...parcel, version: '' }, 0, { encoding: 'raw' }, 'plain'),
     'sha256=ab12 size=0 encoding=raw run=plain version= by=jane@laptop\n',
   )
 })

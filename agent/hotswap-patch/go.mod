@@ -1,0 +1,3 @@
+module hotswap-patch
+
+go 1.21

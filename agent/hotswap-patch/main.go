@@ -1,0 +1,266 @@
+// hotswap-patch OLD: reads a patch on stdin, writes the new file to stdout. FORMAT.md has the format.
+//
+// It holds one block of the patch and no more, trusts nothing in it, and ends with 1 and one line where a patch is for
+// another file, cut, damaged or hostile: what it has written by then is no file, which its reader learns from the exit code.
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"compress/flate"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"os"
+)
+
+const (
+	magic   = "HSWD\x01"
+	block   = 4 << 20     // bytes of the new file that are made of one block
+	packed  = block + 1e6 // bytes of one deflated stream at most
+	largest = 512 << 20
+)
+
+func main() {
+	if len(os.Args) != 2 {
+		fail(errors.New("usage: hotswap-patch OLD <PATCH >NEW"))
+	}
+	old, err := os.Open(os.Args[1])
+	if err != nil {
+		fail(err)
+	}
+	out := bufio.NewWriterSize(os.Stdout, 64<<10)
+	if err := patch(old, bufio.NewReader(os.Stdin), out); err != nil {
+		fail(err)
+	}
+	if err := out.Flush(); err != nil {
+		fail(err)
+	}
+}
+
+func fail(err error) {
+	fmt.Fprintln(os.Stderr, "hotswap-patch:", err)
+	os.Exit(1)
+}
+
+var (
+	errCut     = errors.New("the patch is cut")
+	errDamaged = errors.New("the patch is damaged")
+)
+
+// patch writes the file that the patch in in makes of old.
+func patch(old io.ReaderAt, in io.Reader, out io.Writer) error {
+	head := make([]byte, len(magic)+16+64)
+	if _, err := io.ReadFull(in, head); err != nil {
+		return errCut
+	}
+	if string(head[:len(magic)]) != magic {
+		return errors.New("this is no patch of this version")
+	}
+	oldSize := binary.LittleEndian.Uint64(head[len(magic):])
+	newSize := binary.LittleEndian.Uint64(head[len(magic)+8:])
+	oldHash, newHash := head[len(magic)+16:][:32], head[len(magic)+48:][:32]
+	if oldSize > largest || newSize > largest {
+		return errDamaged
+	}
+	hashed := sha256.New()
+	// one byte more shows a file that is longer
+	if n, err := io.Copy(hashed, io.NewSectionReader(old, 0, int64(oldSize)+1)); err != nil {
+		return err
+	} else if uint64(n) != oldSize || !bytes.Equal(hashed.Sum(nil), oldHash) {
+		return errors.New("the patch is for another file")
+	}
+
+	p := &patcher{old: old, oldSize: int64(oldSize), hashed: sha256.New(), out: out, buffer: make([]byte, block)}
+	var count [1]byte
+	if _, err := io.ReadFull(in, count[:]); err != nil || count[0] == run {
+		return errCut
+	}
+	p.constants = make([]uint32, count[0])
+	if err := binary.Read(in, binary.LittleEndian, p.constants); err != nil {
+		return errCut
+	}
+	for made := uint64(0); made < newSize; {
+		var lengths [6]uint32
+		if err := binary.Read(in, binary.LittleEndian, &lengths); err != nil {
+			return errCut
+		}
+		size := uint64(lengths[0])
+		if size == 0 || size > block || size > newSize-made {
+			return errDamaged
+		}
+		for i, length := range lengths[1:] {
+			if length > packed {
+				return errDamaged
+			}
+			if err := p.streams[i].load(in, int64(length)); err != nil {
+				return err
+			}
+		}
+		if err := p.block(int64(size)); err != nil {
+			return err
+		}
+		made += size
+	}
+	if n, _ := in.Read(make([]byte, 1)); n != 0 {
+		return errDamaged
+	}
+	if !bytes.Equal(p.hashed.Sum(nil), newHash) {
+		return errDamaged
+	}
+	return nil
+}
+
+// stream is one deflated stream of a block.
+type stream struct {
+	packed  bytes.Buffer
+	inflate io.ReadCloser
+	reader  *bufio.Reader
+}
+
+func (s *stream) load(in io.Reader, length int64) error {
+	s.packed.Reset()
+	if _, err := io.CopyN(&s.packed, in, length); err != nil {
+		return errCut
+	}
+	if s.inflate == nil {
+		s.inflate = flate.NewReader(&s.packed)
+		s.reader = bufio.NewReader(s.inflate)
+		return nil
+	}
+	s.reader.Reset(s.inflate)
+	return s.inflate.(flate.Resetter).Reset(&s.packed, nil)
+}
+
+// number reads a number from 0 to at most the limit.
+func (s *stream) number(limit int64) (int64, error) {
+	value, err := binary.ReadUvarint(s.reader)
+	if err != nil || value > uint64(limit) {
+		return 0, errDamaged
+	}
+	return int64(value), nil
+}
+
+// ended says whether nothing is left.
+func (s *stream) ended() bool {
+	_, err := s.reader.ReadByte()
+	return err == io.EOF
+}
+
+const (
+	operations = iota
+	gaps
+	kinds
+	values
+	inserted
+)
+
+const run = 255 // the kind that is no constant: bytes, each with a difference of its own
+
+type patcher struct {
+	old       io.ReaderAt
+	oldSize   int64
+	at        int64 // where the last copy from old ended
+	constants []uint32
+	streams   [5]stream
+	hashed    hash.Hash
+	out       io.Writer
+	buffer    []byte // a block
+}
+
+func (p *patcher) block(size int64) error {
+	for size > 0 {
+		insert, err := p.streams[operations].number(size)
+		if err != nil {
+			return err
+		}
+		copied, err := p.streams[operations].number(size - insert)
+		if err != nil || insert+copied == 0 {
+			return errDamaged
+		}
+		size -= insert + copied
+		if _, err := io.ReadFull(p.streams[inserted].reader, p.buffer[:insert]); err != nil {
+			return errDamaged
+		}
+		if err := p.write(p.buffer[:insert]); err != nil {
+			return err
+		}
+		if copied == 0 {
+			continue
+		}
+		moved, err := p.streams[operations].number(2 * largest)
+		if err != nil {
+			return err
+		}
+		if moved%2 == 0 {
+			p.at += moved / 2
+		} else {
+			p.at -= (moved + 1) / 2
+		}
+		if p.at < 0 || p.at > p.oldSize-copied {
+			return errDamaged
+		}
+		if err := p.copy(copied); err != nil {
+			return err
+		}
+	}
+	for i := range p.streams {
+		if !p.streams[i].ended() {
+			return errDamaged
+		}
+	}
+	return nil
+}
+
+// copy copies from old, and changes fields and runs of bytes on the way.
+func (p *patcher) copy(length int64) error {
+	piece := p.buffer[:length]
+	if _, err := p.old.ReadAt(piece, p.at); err != nil {
+		return err
+	}
+	p.at += length
+	for rest := piece; len(rest) > 0; {
+		gap, err := p.streams[gaps].number(int64(len(rest)))
+		if err != nil {
+			return err
+		}
+		if rest = rest[gap:]; len(rest) == 0 {
+			break
+		}
+		kind, err := p.streams[kinds].reader.ReadByte()
+		if err != nil {
+			return errDamaged
+		}
+		if kind != run {
+			if int(kind) >= len(p.constants) || len(rest) < 4 {
+				return errDamaged
+			}
+			binary.LittleEndian.PutUint32(rest, binary.LittleEndian.Uint32(rest)+p.constants[kind])
+			rest = rest[4:]
+			continue
+		}
+		count, err := p.streams[kinds].number(int64(len(rest)))
+		if err != nil || count == 0 {
+			return errDamaged
+		}
+		for i := range rest[:count] {
+			added, err := p.streams[values].reader.ReadByte()
+			if err != nil {
+				return errDamaged
+			}
+			rest[i] += added
+		}
+		rest = rest[count:]
+	}
+	return p.write(piece)
+}
+
+// write passes bytes on.
+func (p *patcher) write(piece []byte) error {
+	p.hashed.Write(piece)
+	_, err := p.out.Write(piece)
+	return err
+}

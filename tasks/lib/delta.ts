@@ -1,0 +1,347 @@
+// A delta between two Go binaries: copy what stood in the old file, add small differences, insert the rest. Pure.
+//
+// An edit changes few instructions and moves many addresses: most of the new file is the old one at another place, with a
+// byte changed here and there. Three passes, each linear in the size of its file:
+//   index     every 16th position of the old file, by a hash of the 32 bytes there
+//   matching  extend the present alignment over mismatches; where it ends, look for the next anchor in the index, extend
+//             that backwards; what lies between the two is inserted
+//   coding    what a copy changes is mostly a 32-bit displacement or offset, by one of a few constants: those that are
+//             met most often stand in a dictionary, and a change is the number of its constant, without regard to carries.
+//             For each 4 MiB of the new file five streams, each deflated: operations, gaps between changes, changes, the
+//             bytes of changes that are no constant, inserted bytes
+// agent/hotswap-patch/FORMAT.md has the format. Memory: the table (8 MiB), the operations, and the streams of all blocks,
+// less than old + new together.
+import { deflateRawSync } from 'node:zlib'
+
+/** The largest file that is encoded, in bytes: above it the whole file goes. */
+export const largest = 512 * 1024 * 1024
+
+export const magic = Buffer.from('HSWD\x01', 'latin1')
+export const block = 4 * 1024 * 1024 // bytes of the new file that are coded together: what the decoder holds at most
+
+const width = 32 // bytes of an anchor: shorter ones are found by chance too often in machine code
+const stride = 16 // Go aligns functions to 16 or 32 bytes
+const bits = 21 // 2^21 places: 32 MiB of old file without a collision, 8 MiB of table
+const patience = 96 // bytes that an alignment may stay below its best score before it is given up
+const near = 2 // equal bytes this few cost less inside a run than a gap
+const rare = 3 // a constant that is met no more often is no constant
+const factor = 0x2f0b4c47 // odd
+
+/** The places of the old file's anchors, by hash; -1 where there is none. */
+export type Index = Int32Array
+
+/** Bytes at which a factor^32 leaves the rolling hash. */
+const leaving = (() => {
+  let power = 1
+  for (let i = 0; i < width; i += 1) power = Math.imul(power, factor)
+  return power
+})()
+
+const place = (hash: number) => Math.imul(hash, 0x9e3779b1) >>> (32 - bits)
+
+/** Indexes the old file. */
+export function indexed(old: Uint8Array): Index {
+  const index = new Int32Array(1 << bits).fill(-1)
+  for (let at = 0; at + width <= old.length; at += stride) {
+    let hash = 0
+    for (let i = at; i < at + width; i += 1) hash = (Math.imul(hash, factor) + (old[i] as number)) | 0
+    const there = place(hash)
+    // the first one stays: what follows a repeated block is found by extending
+    if (index[there] === -1) index[there] = at
+  }
+  return index
+}
+
+/** From `insertEnd - insertLength` on, bytes of the new file are inserted; then `copyLength` are copied from `from`. */
+interface Operation {
+  readonly insert: number
+  readonly copy: number
+  readonly from: number
+}
+
+/** How the new file is made of the old one. */
+function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[] {
+  const oldWords = words(old)
+  const nextWords = words(next)
+  const found: Operation[] = []
+
+  /** How far the files agree from here, in bytes: to where the score, +1 for an equal byte, -1 for another, is the highest. */
+  function forward(from: number, at: number): number {
+    const end = Math.min(old.length - from, next.length - at)
+    let score = 0
+    let best = 0
+    let length = 0
+    let i = 0
+    const aligned = (from & 3) === (at & 3)
+    while (i < end) {
+      if (aligned && (at + i) % 4 === 0) {
+        let a = (from + i) >> 2
+        let b = (at + i) >> 2
+        const begin = b
+        const last = (at + end) >> 2
+        while (b < last && oldWords[a] === nextWords[b]) {
+          a += 1
+          b += 1
+        }
+        i += (b - begin) * 4
+        score += (b - begin) * 4
+        if (i >= end) break
+      }
+      if (old[from + i] === next[at + i]) score += 1
+      else {
+        if (score > best) {
+          best = score
+          length = i
+        }
+        score -= 1
+        if (score < best - patience) return length
+      }
+      i += 1
+    }
+    return score > best ? i : length
+  }
+
+  /** The same backwards, down to `floor` in the new file. */
+  function backward(from: number, at: number, floor: number): number {
+    const end = Math.min(from, at - floor)
+    let score = 0
+    let best = 0
+    let length = 0
+    for (let i = 1; i <= end; i += 1) {
+      if (old[from - i] === next[at - i]) {
+        score += 1
+        if (score > best) {
+          best = score
+          length = i
+        }
+      } else {
+        score -= 1
+        if (score < best - patience) break
+      }
+    }
+    return length
+  }
+
+  const same = (from: number, at: number) => {
+    if (from < 0 || from + width > old.length) return false
+    for (let i = 0; i < width; i += 1) if (old[from + i] !== next[at + i]) return false
+    return true
+  }
+
+  let done = 0 // what is before it is coded
+  let shift = 0 // from a place in the new file to the one in the old, as the last copy had it
+  let at = 0
+  let hash = 0
+  let hashed = -1 // the place whose hash it is
+  while (at + width <= next.length) {
+    if (hashed !== at) {
+      hash = 0
+      for (let i = at; i < at + width; i += 1) hash = (Math.imul(hash, factor) + (next[i] as number)) | 0
+    }
+    let from = -1
+    if (next[at] === old[at + shift] && same(at + shift, at)) from = at + shift
+    else {
+      const candidate = index[place(hash)] as number
+      // a block of one byte alone stands everywhere: no anchor
+      if (candidate >= 0 && same(candidate, at) && !flat(at)) from = candidate
+    }
+    if (from < 0) {
+      hash = (Math.imul(hash, factor) + (next[at + width] as number) - Math.imul(next[at] as number, leaving)) | 0
+      at += 1
+      hashed = at
+      continue
+    }
+    const back = backward(from, at, done)
+    const copied = back + forward(from, at)
+    found.push({ insert: at - back - done, copy: copied, from: from - back })
+    shift = from - at
+    done = at - back + copied
+    at = done
+    hashed = -1
+  }
+  if (done < next.length) found.push({ insert: next.length - done, copy: 0, from: 0 })
+  return found
+
+  function flat(from: number): boolean {
+    for (let i = 1; i < width; i += 1) if (next[from + i] !== next[from]) return false
+    return true
+  }
+}
+
+/** The file as 32-bit words of this machine; copied where it does not begin at one. */
+function words(file: Uint8Array): Int32Array {
+  const whole = file.byteOffset % 4 === 0 ? file : new Uint8Array(file)
+  return new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2)
+}
+
+/** Bytes that grow. */
+class Stream {
+  private bytes = new Uint8Array(64 * 1024)
+  length = 0
+
+  byte(value: number): void {
+    if (this.length === this.bytes.length) this.grow(1)
+    this.bytes[this.length++] = value
+  }
+
+  /** A whole number from 0, seven bits a byte, the lowest first. */
+  number(value: number): void {
+    for (; value > 127; value = Math.floor(value / 128)) this.byte((value % 128) | 128)
+    this.byte(value)
+  }
+
+  copy(from: Uint8Array): void {
+    if (this.length + from.length > this.bytes.length) this.grow(from.length)
+    this.bytes.set(from, this.length)
+    this.length += from.length
+  }
+
+  private grow(by: number): void {
+    const larger = new Uint8Array(Math.max(2 * this.bytes.length, this.length + by))
+    larger.set(this.bytes)
+    this.bytes = larger
+  }
+
+  taken(): Uint8Array {
+    const taken = this.bytes.subarray(0, this.length)
+    return taken
+  }
+}
+
+const constants = 254 // the most that a dictionary holds
+const run = 255 // instead of a constant: a run of bytes, each with a difference of its own
+
+/** The 32-bit difference at a place of both files. */
+function difference(old: Uint8Array, from: number, next: Uint8Array, at: number): number {
+  return (word(next, at) - word(old, from)) | 0
+}
+
+const word = (bytes: Uint8Array, at: number) =>
+  (bytes[at] as number) |
+  ((bytes[at + 1] as number) << 8) |
+  ((bytes[at + 2] as number) << 16) |
+  ((bytes[at + 3] as number) << 24)
+
+/** The first place from `i` on at which the pieces differ, or `length`. */
+function differing(old: Uint8Array, from: number, next: Uint8Array, at: number, i: number, length: number): number {
+  while (i < length && old[from + i] === next[at + i]) i += 1
+  return i
+}
+
+/** The constants by which most 32-bit fields change, the most frequent first. */
+function dictionary(old: Uint8Array, next: Uint8Array, made: readonly Operation[]): Int32Array {
+  const counts = new Map<number, number>()
+  let at = 0
+  for (const { insert, copy, from } of made) {
+    at += insert
+    for (let i = differing(old, from, next, at, 0, copy - 3); i < copy - 3;) {
+      const found = difference(old, from + i, next, at + i)
+      counts.set(found, (counts.get(found) ?? 0) + 1)
+      i = differing(old, from, next, at, i + 4, copy - 3)
+    }
+    at += copy
+  }
+  const frequent = [...counts].filter(([, count]) => count > rare).sort((a, b) => b[1] - a[1])
+  return Int32Array.from(frequent.slice(0, constants), ([value]) => value)
+}
+
+/** What a copy changes. */
+function changes(
+  old: Uint8Array,
+  from: number,
+  next: Uint8Array,
+  at: number,
+  length: number,
+  numbers: ReadonlyMap<number, number>,
+  [, gaps, kinds, values]: Streams,
+): void {
+  const constant = (i: number) => (i + 4 <= length ? numbers.get(difference(old, from + i, next, at + i)) : undefined)
+  for (let i = 0; i < length;) {
+    const begin = i
+    i = differing(old, from, next, at, i, length)
+    gaps.number(i - begin)
+    if (i === length) return
+    const number = constant(i)
+    if (number !== undefined) {
+      kinds.byte(number)
+      i += 4
+      continue
+    }
+    const first = i
+    let last = i + 1 // after the last difference
+    for (i += 1; i < length && i - last <= near; i += 1)
+      if (old[from + i] !== next[at + i]) {
+        if (constant(i) !== undefined) break
+        last = i + 1
+      }
+    i = last
+    kinds.byte(run)
+    kinds.number(last - first)
+    for (let k = first; k < last; k += 1) values.byte(((next[at + k] as number) - (old[from + k] as number)) & 255)
+  }
+}
+
+/** A file and its sha256, in hexadecimal digits. */
+export interface File {
+  readonly bytes: Uint8Array
+  readonly sha256: string
+}
+
+/** The patch that makes the file `to` of the file `from`, whose index is `index`. */
+export function encode(from: File, index: Index, to: File): Buffer {
+  const [old, next] = [from.bytes, to.bytes]
+  const head = Buffer.alloc(magic.length + 16 + 64)
+  magic.copy(head)
+  head.writeBigUInt64LE(BigInt(old.length), magic.length)
+  head.writeBigUInt64LE(BigInt(next.length), magic.length + 8)
+  head.write(from.sha256, magic.length + 16, 'hex')
+  head.write(to.sha256, magic.length + 48, 'hex')
+
+  const made = operations(old, index, next)
+  const known = dictionary(old, next, made)
+  const numbers = new Map([...known].map((value, number) => [value, number]))
+  const table = Buffer.alloc(1 + 4 * known.length)
+  table[0] = known.length
+  known.forEach((value, number) => table.writeInt32LE(value, 1 + 4 * number))
+  const parts: Uint8Array[] = [head, table]
+
+  let streams = fresh()
+  let at = 0 // in the new file
+  let room = block
+  let expected = 0 // in the old file
+  const flush = () => {
+    const packed = streams.map((stream) => deflateRawSync(stream.taken(), { level: 6 }))
+    const lengths = Buffer.alloc(4 * (1 + packed.length))
+    lengths.writeUInt32LE(block - room)
+    packed.forEach(({ length }, i) => lengths.writeUInt32LE(length, 4 * (i + 1)))
+    parts.push(lengths, ...packed)
+    streams = fresh()
+    room = block
+  }
+  for (let { insert, copy, from: place } of made)
+    while (insert > 0 || copy > 0) {
+      const inserted = Math.min(insert, room)
+      const copied = Math.min(copy, room - inserted)
+      const [control, , , , extra] = streams
+      control.number(inserted)
+      control.number(copied)
+      extra.copy(next.subarray(at, at + inserted))
+      if (copied > 0) {
+        control.number(place >= expected ? 2 * (place - expected) : 2 * (expected - place) - 1)
+        changes(old, place, next, at + inserted, copied, numbers, streams)
+        expected = place + copied
+      }
+      at += inserted + copied
+      room -= inserted + copied
+      insert -= inserted
+      copy -= copied
+      place += copied
+      if (room === 0) flush()
+    }
+  if (room < block) flush()
+  return Buffer.concat(parts)
+}
+
+type Streams = readonly [operations: Stream, gaps: Stream, kinds: Stream, values: Stream, inserted: Stream]
+
+const fresh = (): Streams => [new Stream(), new Stream(), new Stream(), new Stream(), new Stream()]

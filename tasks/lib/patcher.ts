@@ -1,0 +1,30 @@
+// The decoder of patches: agent/hotswap-patch, built here by the Go that builds the program, for the pod's machine.
+import { createHash } from 'node:crypto'
+import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { join } from 'node:path'
+import { environment } from './settings.ts'
+import { root, UserError } from './task.ts'
+import { need, run } from './tools.ts'
+
+const source = join(root, 'agent', 'hotswap-patch')
+const tools = join(root, '.hotswap', 'tools')
+
+/** The path of hotswap-patch for Linux and the architecture, built on first use. Throws UserError where it cannot be built. */
+export async function patcher(arch: string): Promise<string> {
+  const hash = createHash('sha256')
+    .update(readFileSync(join(source, 'main.go')))
+    .digest('hex')
+  const kept = join(tools, `hotswap-patch-${hash.slice(0, 8)}-${arch}`)
+  if (existsSync(kept)) return kept
+  need('go', 'to build the decoder of deltas')
+  mkdirSync(tools, { recursive: true })
+  const part = `${kept}.${process.pid}`
+  const { exitCode } = await run('go', ['build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', part, '.'], {
+    cwd: source,
+    env: { ...environment(), GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: arch, CGO_ENABLED: '0' },
+    output: 'show',
+  })
+  if (exitCode !== 0) throw new UserError('the decoder of deltas could not be built - set ENCODING=gzip in .env')
+  renameSync(part, kept)
+  return kept
+}
