@@ -41,7 +41,6 @@ function base(file: string, sha256: string): Base | undefined {
 
 function indexed(bytes: Buffer, sha256: string): Base {
   const worker = new Worker(join(root, 'tasks/lib/patches-thread.mjs'), { workerData: { bytes, sha256 } })
-  worker.unref() // a task that ends does not wait for it
   const turned = new Map<number, { resolve: (patch: Buffer) => void; reject: (error: Error) => void }>()
   let count = 0
   const settle = () => {
@@ -59,6 +58,8 @@ function indexed(bytes: Buffer, sha256: string): Base {
   }
   worker.on('error', fail)
   worker.on('exit', () => fail(new Error('the thread has ended')))
+  // a task that ends does not wait for it; after the listeners, which hold the task up
+  worker.unref()
   return {
     patch: (to, hash) =>
       new Promise((resolve, reject) => {

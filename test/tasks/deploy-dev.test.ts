@@ -126,6 +126,9 @@ deploy('what runs already is not sent again, and nothing is restarted', async (l
   const pid = await loop.serving(v1)
   const stdout = `local: already running  pid N  ${short(v1)}  N.N s\n`
   assert.equal(await loop.task('deploy-dev'), { code: 0, stdout, stderr: where })
+  // the thread that would make a delta holds nothing up
+  const again = await loop.task('deploy-dev', ['--encoding', 'delta'], { limit: 20_000 })
+  assert.equal(again, { code: 0, stdout, stderr: where })
   assert.is(loop.pid(), pid)
   loop.runs(pid, v1)
 })
