@@ -41,7 +41,7 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
     assert.match(stderr, new RegExp(`${pod}: the agent answers \\(running, agent `))
     assert.match(await it.answer(pod), /^hello, version /)
     const { stdout } = await it.run('status-dev')
-    assert.match(stdout, new RegExp(`${pod} +running `))
+    assert.match(stdout, new RegExp(`^${pod} +hello +\\S+ +running `, 'm'))
   })
 
   walk(
