@@ -1,7 +1,6 @@
 // Measures the daily loop on the test cluster: from saving a file to the new version answering in all pods, against the
 // plain go build of the same edit; then many edits with saves at random moments, and what they leave behind.
 import { spawn } from 'node:child_process'
-import { get } from 'node:http'
 import { join } from 'node:path'
 import { goBuildArgs, goBuildEnv } from '../tasks/lib/go.ts'
 import { defaults, environment } from '../tasks/lib/settings.ts'
@@ -10,6 +9,8 @@ import { run } from '../tasks/lib/tools.ts'
 import { cluster, kubectl, podURL, until } from '../test/e2e/cluster.ts'
 import { project, switched, type Project } from '../test/e2e/project.ts'
 import { Service } from './edits.ts'
+import { answered, deployment } from './pods.ts'
+import { median } from './report.ts'
 
 const about = {
   name: 'bench/dev',
@@ -23,7 +24,6 @@ const about = {
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 const s = (ms: number) => (ms / 1000).toFixed(2)
-const median = (list: readonly number[]) => [...list].sort((a, b) => a - b)[Math.floor(list.length / 2)] ?? 0
 
 await task(about, async ({ flags }) => {
   const number = (name: 'edits' | 'replicas' | 'storm', otherwise: number) => Number(flags[name] ?? otherwise)
@@ -33,7 +33,10 @@ await task(about, async ({ flags }) => {
   const settings = { GO_DIR: 'service', GO_MAIN: '.', BINARY: 'bin/service', BINARY_PATH: '/usr/local/bin/service' }
   it.set({ ...settings, VERSION_VAR: '', ENCODING: 'raw' })
   const replicas = number('replicas', 1)
-  it.checkout.file('manifests/deployment.yml', deployment(`local/${it.namespace}:1`, replicas))
+  it.checkout.file(
+    'manifests/deployment.yml',
+    deployment('hello', `local/${it.namespace}:1`, [settings.BINARY_PATH], replicas),
+  )
   await it.run('build', [], { limit: 600 })
   await switched(it)
   const urls = await until('the pods', 60, async () => {
@@ -65,7 +68,7 @@ await task(about, async ({ flags }) => {
     const before = edits().length
     const begin = performance.now()
     const answer = service.edit('line')
-    await Promise.all(urls.map((url) => answered(`${url}/`, answer)))
+    await Promise.all(urls.map((url) => answered(`${url}/`, answer, 60)))
     loop.push(performance.now() - begin)
     await until('the end of the edit', 60, async () => edits().length > before)
     const { build, send, swap, seconds } = edits().at(-1) ?? {}
@@ -95,7 +98,7 @@ await task(about, async ({ flags }) => {
       if ((turn + 1) % 25 === 0) say(`${turn + 1} edits: ${await inUse(it)}`)
     }
     const begin = performance.now()
-    await Promise.all(urls.map((url) => answered(`${url}/`, answer)))
+    await Promise.all(urls.map((url) => answered(`${url}/`, answer, 60)))
     print(
       `after ${storm} edits: the newest answers in ${urls.length} pods ${s(performance.now() - begin)} s after the last`,
     )
@@ -126,40 +129,4 @@ async function inUse(it: Project): Promise<string> {
   for (const pod of await it.pods())
     told.push((await kubectl(['-n', it.namespace, 'exec', pod, '--', 'sh', '-c', script])).trim())
   return told.join('; ')
-}
-
-function deployment(image: string, replicas: number): string {
-  return `apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: hello
-spec:
-  replicas: ${replicas}
-  selector: {matchLabels: {app: hello}}
-  template:
-    metadata:
-      labels: {app: hello}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: service
-          image: ${image}
-          imagePullPolicy: IfNotPresent
-          command: [/usr/local/bin/service]
-`
-}
-
-async function answered(url: string, answer: string): Promise<void> {
-  for (const end = performance.now() + 60_000; performance.now() < end; await pause(10)) {
-    const body = await new Promise<string>((resolve) => {
-      const request = get(url, { agent: false, timeout: 1000 }, (response) => {
-        let text = ''
-        response.setEncoding('utf8').on('data', (part: string) => (text += part))
-        response.on('end', () => resolve(text)).on('error', () => resolve(''))
-      })
-      request.on('timeout', () => request.destroy()).on('error', () => resolve(''))
-    })
-    if (body.trim() === answer) return
-  }
-  throw new Error(`${url} never answered "${answer}"`)
 }

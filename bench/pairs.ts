@@ -1,7 +1,6 @@
 // Pairs of the same change: deploy-dev, and kubectl cp with the classical agent, one after the other, over the same link.
 import { spawn } from 'node:child_process'
 import { readFileSync, statSync } from 'node:fs'
-import { get } from 'node:http'
 import { join } from 'node:path'
 import { delve } from '../tasks/lib/agent-command.ts'
 import { environment } from '../tasks/lib/settings.ts'
@@ -11,6 +10,7 @@ import { Link } from '../test/e2e/link.ts'
 import { project, switched, type Project } from '../test/e2e/project.ts'
 import { ended, type Ended } from '../test/lib/checkout.ts'
 import { edits, Service, type Edit } from './edits.ts'
+import { answered, deployment } from './pods.ts'
 
 const links = {
   direct: undefined,
@@ -98,7 +98,7 @@ export async function pairs(cells: readonly Cell[], encoding: string, told: (sam
           side === 'deploy-dev'
             ? [deployDev(it, kubeconfig, chosen)]
             : pods[side].map(({ name }) => copy(it, kubeconfig, name))
-        const answers = pods[side].map(({ url }) => answered(url, answer))
+        const answers = pods[side].map(({ url }) => answered(url, answer, patience))
         const seconds = (Math.max(...(await Promise.all(answers))) - begin) / 1000
         await Promise.all(commands.map(finished))
         const up = link === undefined ? {} : { up: link.up - before }
@@ -151,44 +151,6 @@ async function scaled(it: Project, name: string, replicas: number) {
   })
   const pods = []
   for (const pod of names) pods.push({ name: pod, url: `${await podURL(it.namespace, pod, 8080)}/` })
-  await Promise.all(pods.map(({ url }) => answered(url, '')))
+  await Promise.all(pods.map(({ url }) => answered(url, '', patience)))
   return pods
-}
-
-/** The time at which a pod first answers so. Asks every 20 ms, on a connection of its own each time. */
-async function answered(url: string, answer: string): Promise<number> {
-  const end = performance.now() + patience * 1000
-  while (performance.now() < end) {
-    const body = await new Promise<string>((resolve) => {
-      const request = get(url, { agent: false, timeout: 1000 }, (response) => {
-        let text = ''
-        response.setEncoding('utf8').on('data', (part: string) => (text += part))
-        response.on('end', () => resolve(text)).on('error', () => resolve(''))
-      })
-      request.on('timeout', () => request.destroy()).on('error', () => resolve(''))
-    })
-    if (body !== '' && (answer === '' || body.trim() === answer)) return performance.now()
-    await new Promise((resolve) => setTimeout(resolve, 20))
-  }
-  throw new Error(`${url} never answered "${answer}"`)
-}
-
-function deployment(name: string, image: string, command: readonly string[]): string {
-  return `apiVersion: apps/v1
-kind: Deployment
-metadata:
-  name: ${name}
-spec:
-  selector: {matchLabels: {app: ${name}}}
-  template:
-    metadata:
-      labels: {app: ${name}}
-    spec:
-      terminationGracePeriodSeconds: 1
-      containers:
-        - name: service
-          image: ${image}
-          imagePullPolicy: IfNotPresent
-          command: ${JSON.stringify(command)}
-`
 }

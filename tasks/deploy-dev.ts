@@ -3,11 +3,12 @@ import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
 import { remember } from './lib/cache.ts'
 import { encodingOf } from './lib/packing.ts'
 import { warm } from './lib/patches.ts'
+import { equipper } from './lib/pod-tool.ts'
 import { progress } from './lib/progress.ts'
-import { binaryWords, type Receipt } from './lib/receipt.ts'
+import { binaryWords } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { print, say, task, UserError } from './lib/task.ts'
-import { target, type Pod } from './lib/target.ts'
+import { target } from './lib/target.ts'
 import { seconds, size } from './lib/words.ts'
 
 const about = {
@@ -33,13 +34,7 @@ await task(about, async ({ flags }) => {
   // the binary is read while the cluster is asked
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
-  const parcel = {
-    ...parcelOf(chosen.binary),
-    equip: async (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => {
-      const { equip } = await import('./lib/pod-tool.ts') // seldom needed
-      await equip(there, chosen, pod, tool, greeting)
-    },
-  }
+  const parcel = { ...parcelOf(chosen.binary), equip: equipper(there, chosen) }
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
 

@@ -10,7 +10,8 @@ import { goBuild } from './lib/go.ts'
 import { followed, isTable, prefixes } from './lib/logs.ts'
 import { encodingOf } from './lib/packing.ts'
 import { warm } from './lib/patches.ts'
-import { binaryWords, type Receipt } from './lib/receipt.ts'
+import { equipper } from './lib/pod-tool.ts'
+import { binaryWords } from './lib/receipt.ts'
 import { roster } from './lib/roster.ts'
 import { screen } from './lib/screen.ts'
 import { settings } from './lib/settings.ts'
@@ -102,10 +103,7 @@ await task(about, async ({ flags, operands }) => {
     if (machine !== undefined) recordMachine(machine)
     if (answers.length > 0 && !answers.includes(undefined)) return
     say('there are no dev pods yet, or not all of them are: npm run switch-dev')
-    const { apply, settled, warnIfOlder } = await import('./lib/rollout.ts')
-    warnIfOlder(chosen.manifestDev, chosen.manifest)
-    await apply(there.cluster, chosen.manifestDev)
-    await settled(there.cluster, chosen.manifestDev, chosen.selector)
+    await (await import('./lib/rollout.ts')).rollOutDev(there.cluster, chosen)
   }
 
   /** A save: the build that is under way is ended, and a new one begun. */
@@ -136,7 +134,7 @@ await task(about, async ({ flags, operands }) => {
       for (const line of lines(said)) shown.line(line)
       recordBuild(made)
       if (made.sha256 === newest?.sha256) return unchanged(made)
-      const parcel = { ...parcelFrom(chosen.binary, bytes, made.sha256, made.version), equip }
+      const parcel = { ...parcelFrom(chosen.binary, bytes, made.sha256, made.version), equip: equipper(there, chosen) }
       newest = { sha256: made.sha256, words: `${made.version} ${made.sha256.slice(0, 8)}` }
       deploy(begin, parcel)
     } catch (error) {
@@ -213,11 +211,6 @@ await task(about, async ({ flags, operands }) => {
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
     else
       shown.result(`${clock(new Date())} the build failed ${((performance.now() - begin) / 1000).toFixed(2)} s${stays}`)
-  }
-
-  async function equip(pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) {
-    const { equip: bring } = await import('./lib/pod-tool.ts') // seldom needed
-    await bring(there, chosen, pod, tool, greeting)
   }
 
   /** A line of a pod: its program's, or the agent's, of which only news is shown. */

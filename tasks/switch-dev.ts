@@ -22,10 +22,7 @@ await task(about, async ({ operands }) => {
     say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
     say(`what the program prints is in .hotswap/local/${basename(chosen.binaryPath)}.log`)
   } else {
-    const { apply, settled, warnIfOlder } = await import('./lib/rollout.ts')
-    warnIfOlder(chosen.manifestDev, chosen.manifest)
-    await apply(there.cluster, chosen.manifestDev)
-    await settled(there.cluster, chosen.manifestDev, chosen.selector)
+    await (await import('./lib/rollout.ts')).rollOutDev(there.cluster, chosen)
     const { pods } = await there.pods()
     for (const pod of pods) {
       const { values } = await statusOf(there, pod)

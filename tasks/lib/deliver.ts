@@ -226,9 +226,9 @@ function linkError(message: string): UserError {
   return error
 }
 
-/** Opens an exec of put and reads its greeting. Throws UserError where no agent greets. */
-export async function open(target: Target, pod: Pod): Promise<Opening> {
-  const child = target.exec(pod, [...pod.agent, 'put', pod.binary])
+/** Opens an exec of put, or of another verb of the agent that greets, and reads its greeting. Throws UserError where no agent greets. */
+export async function open(target: Target, pod: Pod, words = ['put', pod.binary]): Promise<Opening> {
+  const child = target.exec(pod, [...pod.agent, ...words])
   const watch = watched(child)
   let wait: (what: string) => void = () => undefined
   const close = () => {
@@ -313,14 +313,19 @@ async function attempt(
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
     refuseBeforehand(pod, parcel, wrapped, greeting)
-    if (wrapped && greeting.values.get('debugger') === 'missing') await parcel.equip?.(pod, 'debugger', greeting)
+    const equip = async (tool: 'debugger' | 'decoder') => {
+      watch.done() // the agent waits; a tool that is built first takes longer than a silence may
+      await parcel.equip?.(pod, tool, greeting)
+      watch.alive()
+    }
+    if (wrapped && greeting.values.get('debugger') === 'missing') await equip('debugger')
     if (parcel.debug && !wrapped)
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
       )
     const packed = await pack(parcel, wanted, greeting)
     const { encoding, body } = packed
-    if (encoding === 'delta' && !decodes(greeting, 'delta')) await parcel.equip?.(pod, 'decoder', greeting)
+    if (encoding === 'delta' && !decodes(greeting, 'delta')) await equip('decoder')
     if (explain === true) say(`${pod.name}: encoding ${encoding}${packed.why}`)
     const overtaken = () => signal?.aborted === true
     if (overtaken()) throw new UserError('overtaken by a newer build')
@@ -407,7 +412,7 @@ interface Ended {
 }
 
 /** Watches a child for silence and for its end. */
-export function watched(child: ChildProcess) {
+function watched(child: ChildProcess) {
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => {
     stderr = (stderr + text).slice(-4096)

@@ -16,8 +16,8 @@ import { deflateRawSync } from 'node:zlib'
 /** The largest file that is encoded, in bytes: above it the whole file goes. */
 export const largest = 512 * 1024 * 1024
 
-export const magic = Buffer.from('HSWD\x01', 'latin1')
-export const block = 4 * 1024 * 1024 // bytes of the new file that are coded together: what the decoder holds at most
+const magic = Buffer.from('HSWD\x01', 'latin1')
+const block = 4 * 1024 * 1024 // bytes of the new file that are coded together: what the decoder holds at most
 
 const width = 32 // bytes of an anchor: shorter ones are found by chance too often in machine code
 const stride = 16 // Go aligns functions to 16 or 32 bytes
@@ -30,7 +30,7 @@ const factor = 0x2f0b4c47 // odd
 /** The places of the old file's anchors, by hash; -1 where there is none. */
 export type Index = Int32Array
 
-/** Bytes at which a factor^32 leaves the rolling hash. */
+/** What the byte that leaves an anchor has been multiplied by: factor^32. */
 const leaving = (() => {
   let power = 1
   for (let i = 0; i < width; i += 1) power = Math.imul(power, factor)
@@ -52,7 +52,7 @@ export function indexed(old: Uint8Array): Index {
   return index
 }
 
-/** From `insertEnd - insertLength` on, bytes of the new file are inserted; then `copyLength` are copied from `from`. */
+/** So many bytes of the new file are inserted as they are, then so many are copied from the place `from` in the old one. */
 interface Operation {
   readonly insert: number
   readonly copy: number
@@ -203,8 +203,7 @@ class Stream {
   }
 
   taken(): Uint8Array {
-    const taken = this.bytes.subarray(0, this.length)
-    return taken
+    return this.bytes.subarray(0, this.length)
   }
 }
 

@@ -46,13 +46,13 @@ function indexed(bytes: Buffer, sha256: string): Base {
   const settle = () => {
     if (turned.size === 0) worker.unref()
   }
-  worker.on('message', ({ turn, patch: made }: { turn: number; patch: Uint8Array }) => {
-    turned.get(turn)?.resolve(Buffer.from(made.buffer, made.byteOffset, made.length))
+  worker.on('message', ({ turn, patch: bytes }: { turn: number; patch: Uint8Array }) => {
+    turned.get(turn)?.resolve(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
     turned.delete(turn)
     settle()
   })
   const fail = (error: Error) => {
-    bases.delete(sha256)
+    if (bases.get(sha256) === made) bases.delete(sha256) // another may have taken its place
     for (const { reject } of turned.values()) reject(error)
     turned.clear()
   }
@@ -60,7 +60,7 @@ function indexed(bytes: Buffer, sha256: string): Base {
   worker.on('exit', () => fail(new Error('the thread has ended')))
   // a task that ends does not wait for it; after the listeners, which hold the task up
   worker.unref()
-  return {
+  const made: Base = {
     patch: (to, hash) =>
       new Promise((resolve, reject) => {
         turned.set((count += 1), { resolve, reject })
@@ -69,4 +69,5 @@ function indexed(bytes: Buffer, sha256: string): Base {
       }),
     close: () => void worker.terminate(),
   }
+  return made
 }

@@ -4,11 +4,12 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
-import { header, send, watched } from './deliver.ts'
+import { header, open, send, type Parcel } from './deliver.ts'
 import { delve } from './delve.ts'
 import { archOfUname } from './elf.ts'
+import { decodes } from './packing.ts'
 import { patcher } from './patcher.ts'
-import { receipts, type Receipt } from './receipt.ts'
+import type { Receipt } from './receipt.ts'
 import type { Settings } from './settings.ts'
 import { say, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
@@ -16,18 +17,14 @@ import { size } from './words.ts'
 
 const gzip = promisify(gzipWithCallback)
 
-/** Sends what the greeting of a pod shows to be missing: its debugger, or the decoder of patches. Throws UserError. */
-export async function equip(
-  target: Target,
-  settings: Settings,
-  pod: Pod,
-  tool: 'debugger' | 'decoder',
-  greeting: Receipt,
-): Promise<void> {
-  if (tool === 'debugger') return sendDelve(target, settings, pod, greeting)
-  const arch = archOfUname(greeting.values.get('machine') ?? '')
-  if (arch === undefined) throw new UserError(`${pod.name}: its machine is unknown - set ENCODING=gzip in .env`)
-  return sendTool(target, pod, 'hotswap-patch', await patcher(arch))
+/** What brings a tool to a pod whose greeting shows it to be missing: its debugger, or the decoder of patches. Throws UserError. */
+export function equipper(target: Target, settings: Settings): NonNullable<Parcel['equip']> {
+  return async (pod, tool, greeting) => {
+    if (tool === 'debugger') return sendDelve(target, settings, pod, greeting)
+    const arch = archOfUname(greeting.values.get('machine') ?? '')
+    if (arch === undefined) throw new UserError(`${pod.name}: its machine is unknown - set ENCODING=gzip in .env`)
+    return sendTool(target, pod, 'hotswap-patch', await patcher(arch))
+  }
 }
 
 /** Sends the debugger that the agent's -r names to a pod whose greeting says that it is missing. Throws UserError. */
@@ -42,26 +39,18 @@ export async function sendDelve(target: Target, settings: Settings, pod: Pod, { 
 }
 
 /** Sends a program; the pod keeps it, for as long as its container lives, under that name. Throws UserError. */
-export async function sendTool(target: Target, pod: Pod, name: string, file: string): Promise<void> {
+async function sendTool(target: Target, pod: Pod, name: string, file: string): Promise<void> {
   const bytes = readFileSync(file)
-  const body = await gzip(bytes)
-  const child = target.exec(pod, [...pod.agent, 'tool', pod.binary, name])
-  const watch = watched(child)
+  const { greeting, stdin, next, watch, close } = await open(target, pod, ['tool', pod.binary, name])
   try {
-    if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
-    child.stdin.on('error', () => undefined) // a reader that left has said why
-    const blocks = receipts(child.stdout, watch.alive)
-    const next = async () => {
-      const block = await Promise.race([blocks.next(), watch.stalled])
-      return block.done === true ? undefined : block.value
-    }
-    const greeting = await next()
-    const packed = greeting?.values.get('decodes')?.split(',').includes('gzip') === true
-    say(`${pod.name}: has no ${name}: ${size((packed ? body : bytes).length)} are sent, once`)
+    watch.alive()
+    const encoding = decodes(greeting, 'gzip') ? 'gzip' : 'raw'
+    const body = encoding === 'gzip' ? await gzip(bytes) : bytes
+    say(`${pod.name}: has no ${name}: ${size(body.length)} are sent, once`)
     const parcel = { sha256: createHash('sha256').update(bytes).digest('hex'), version: basename(file), by: '' }
-    const head = header(parcel, (packed ? body : bytes).length, { encoding: packed ? 'gzip' : 'raw' }, 'plain')
     const answer = next()
-    await Promise.race([answer, send(child.stdin, Buffer.from(head), packed ? body : bytes, watch.alive)])
+    const head = Buffer.from(header(parcel, body.length, { encoding }, 'plain'))
+    await Promise.race([answer, send(stdin, head, body, watch.alive)])
     const receipt = await answer
     if (receipt?.values.get('result') === 'installed') return
     const { how, stderr } =
@@ -70,9 +59,6 @@ export async function sendTool(target: Target, pod: Pod, name: string, file: str
       `${pod.name}: ${name} could not be sent (${receipt?.values.get('reason') ?? (stderr || how)}) - put it into the image: npm run container-dev, then npm run switch-dev`,
     )
   } finally {
-    watch.done()
-    child.kill()
-    child.stdout?.destroy()
-    child.stderr?.destroy()
+    close()
   }
 }

@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { items, text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
+import type { Settings } from './settings.ts'
 import { onEnd, say, UserError } from './task.ts'
 import { awaited, trouble, workloads, type Workload } from './workloads.ts'
 
@@ -73,8 +74,18 @@ function hopeless(now: string): boolean {
   )
 }
 
+/** Applies the dev manifest, and waits for its pods. Throws UserError. */
+export async function rollOutDev(
+  cluster: Cluster,
+  { manifestDev, manifest, selector }: Pick<Settings, 'manifestDev' | 'manifest' | 'selector'>,
+): Promise<void> {
+  warnIfOlder(manifestDev, manifest)
+  await apply(cluster, manifestDev)
+  await settled(cluster, manifestDev, selector)
+}
+
 /** Warns where the production manifest was edited after the dev manifest was made. */
-export function warnIfOlder(manifestDev: string, manifest: string): void {
+function warnIfOlder(manifestDev: string, manifest: string): void {
   const [made, source] = [manifestDev, manifest].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs)
   if (made !== undefined && source !== undefined && made < source)
     say(`warning: ${manifest} is newer than ${manifestDev} - run npm run generate-deployment-dev`)
