@@ -122,7 +122,7 @@ disk(
     fill(path.join(cwd, 'filler'))
     const { agent, pid } = await box.serving({}, { cwd })
     await agent.prints('\tstarted')
-    await agent.signal('SIGHUP')
+    agent.kill('SIGHUP')
     await agent.prints('got hangup v1')
     assert.is((await box.put({ version: 'v2' })).receipt.result, 'running')
     assert.not(proc.alive(pid))

@@ -254,19 +254,6 @@ class Agent extends Spawned {
     return Number(lines()[nth - 1]?.[1])
   }
 
-  /**
-   * Sends a signal that shows: the program says that it came, or the agent ends. bash 5.2 drops about one trap in a
-   * hundred that falls into a $(…) ("unexpected EOF while looking for matching `)'"): there, and only there, again.
-   */
-  async signal(signal: NodeJS.Signals): Promise<void> {
-    const effects = () => this.out.toString().match(/^(got|wrapper) /gm)?.length ?? 0
-    const before = effects()
-    this.kill(signal)
-    if (this.box.shell.name !== 'bash') return
-    const shows = () => this.code !== undefined || effects() > before
-    await until(shows, 4, 'an effect').catch(() => this.kill(signal))
-  }
-
   prints = (text: string, limit = 20) => until(() => this.out.toString().includes(text), limit, `output: ${text}`)
 
   /** All rows of the log file. */
@@ -475,7 +462,7 @@ export class Box {
   /** Ends the agents as a pod does, and demands that they leave nothing running. */
   async close(): Promise<void> {
     for (const other of this.others) other.kill('SIGKILL')
-    await Promise.all(this.agents.map((agent) => agent.signal('SIGTERM')))
+    for (const agent of this.agents) agent.kill('SIGTERM')
     for (const agent of this.agents) await agent.end(10)
     await this.deserted()
   }

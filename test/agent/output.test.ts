@@ -28,7 +28,7 @@ output(
         const { receipt } = await box.put({ version: `bad${i}`, lines: 200, dies: 0, code: 3 }, { bin })
         answers.push(`${receipt.result}: ${receipt.log}`)
       }
-      await agent.signal('SIGTERM')
+      agent.kill('SIGTERM')
       await agent.end()
       const count = (text: string, line: RegExp) => [...text.matchAll(line)].length
       const table = fs.readFileSync(path.join(cwd, 'hotswap-dev.log'), 'latin1')
@@ -51,7 +51,7 @@ output('goes to stdout at once and to NAME.log, stdout and stderr merged in orde
   assert.ok(agent.out.toString().includes(`${expected}ready v1`))
   await until(() => log(box).includes(`${expected}ready v1`), 1, 'the same in prog.log')
   const before = Date.now()
-  await agent.signal('SIGHUP')
+  agent.kill('SIGHUP')
   await agent.prints('got hangup v1', 1)
   assert.ok(Date.now() - before < 1000)
   await until(() => log(box).includes('got hangup v1'), 1, 'the same in prog.log')

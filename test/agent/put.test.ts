@@ -412,7 +412,7 @@ put('answers with exit code 5 where no agent runs, and so does status', async (b
     assert.match(answer.raw, /^reason=.+$/m)
   }
   const { agent } = await box.serving()
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   await agent.end()
   assert.is((await box.status()).code, 5, 'an agent that has left does not count')
   const again = await box.put({ version: 'v2' })
@@ -449,6 +449,30 @@ put('swaps a large binary', async (box) => {
   assert.is(receipt.sha256, sha256(next))
   assert.ok(seconds < 20, `it took ${seconds} s`)
   box.serves(await agent.ready('v2'), next)
+})
+
+put('is not put off by signals, whenever they come, and neither is the agent', async (box) => {
+  const { agent } = await box.serving()
+  for (const version of ['v2', 'v3', 'v4', 'v5']) {
+    const next = program({ version })
+    const upload = box.opened()
+    await upload.greeted()
+    let over = false
+    const storm = (async () => {
+      for (let i = 0; !over; i++) {
+        upload.kill('SIGUSR1') // as the agent does when it has an answer
+        agent.kill('SIGUSR1') // as a put does that has staged a file
+        await pause((i % 7) / 1000)
+      }
+    })()
+    upload.send(header(next))
+    upload.send(next)
+    const { code, receipt } = await upload.answer().finally(() => (over = true))
+    await storm
+    assert.equal([code, receipt.result, upload.err.toString()], [0, 'running', ''])
+    box.serves(await agent.ready(version), next)
+  }
+  assert.is(agent.err.toString(), '')
 })
 
 put('works where paths have spaces', async (box) => {

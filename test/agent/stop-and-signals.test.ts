@@ -11,7 +11,7 @@ const stop = cases('stop and signals')
 stop('passes TERM on, waits without a limit and leaves with the exit code of the program', async (box) => {
   const { agent, pid } = await box.serving({ delay: 2.5, termCode: 7 })
   const began = Date.now()
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   assert.is(await agent.end(), 7)
   assert.ok(seconds(began) >= 2.4, 'LIMIT is 1 here, and not for this')
   assert.match(agent.out.toString(), /got terminated v1\nbye v1\n$/)
@@ -21,7 +21,7 @@ stop('passes TERM on, waits without a limit and leaves with the exit code of the
 
 stop('passes INT on as TERM', async (box) => {
   const { agent } = await box.serving({ termCode: 5 })
-  await agent.signal('SIGINT')
+  agent.kill('SIGINT')
   assert.is(await agent.end(), 5)
   assert.match(agent.out.toString(), /got terminated v1\nbye v1\n$/)
 })
@@ -30,9 +30,9 @@ stop('passes HUP and USR2 on and stays, and keeps USR1 to itself', async (box) =
   const { agent, pid, bytes } = await box.serving()
   agent.kill('SIGUSR1')
   await pause(0.1) // bash 5.2 loses a HUP that comes with an USR1 in one `wait`
-  await agent.signal('SIGHUP')
+  agent.kill('SIGHUP')
   await agent.prints('got hangup v1')
-  await agent.signal('SIGUSR2')
+  agent.kill('SIGUSR2')
   await agent.prints('got user defined signal 2 v1')
   for (let i = 0; i < 20; i++) {
     agent.kill('SIGUSR1')
@@ -45,7 +45,7 @@ stop('passes HUP and USR2 on and stays, and keeps USR1 to itself', async (box) =
 
 stop('leaves with 128 and the signal when the program dies of it', async (box) => {
   const { agent } = await box.serving({ term: 'default' })
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   assert.is(await agent.end(), 143)
 })
 
@@ -60,7 +60,7 @@ stop('leaves at once while no program runs', async (box) => {
   const agent = box.agent()
   await agent.logged('crashed', 2)
   const began = Date.now()
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   await agent.end(10)
   assert.ok(seconds(began) < 5)
 })
@@ -69,7 +69,7 @@ stop('leaves also in the middle of a swap', async (box) => {
   const { agent } = await box.serving({ delay: 1.2, termCode: 7 }, { env: { LIMIT: '5' } })
   fs.writeFileSync(box.staged, program({ version: 'v2' }))
   await agent.prints('got terminated v1')
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   await agent.end(10)
   assert.ok(agent.out.toString().includes('bye v1'))
   await box.deserted()
@@ -144,7 +144,7 @@ stop("leaves a colleague's run of the same binary alone", async (box) => {
   await agent.ready('v2')
   assert.ok(proc.alive(colleague.pid))
   assert.not(colleague.out.toString().includes('got'), 'it got no signal')
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   await agent.end()
   assert.ok(proc.alive(colleague.pid))
 })
@@ -163,7 +163,7 @@ stop("leaves another agent's program alone, also where it is the same file", asy
   assert.not(other.out.toString().includes('got'), 'it got no signal')
   const status = await box.status({ bin })
   assert.equal([Number(status.receipt.pid), status.receipt.sha256], [pid, sha256(bytes)])
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   await agent.end()
   assert.ok(proc.alive(pid))
 })

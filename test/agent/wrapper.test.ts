@@ -249,7 +249,7 @@ wrapper('that does not start its program is a crash, and the next upload may do 
 
 wrapper('sees TERM to the agent reach the program, and gives the agent its exit code', async (box) => {
   const { agent } = await wrapped(box, 'survive', { delay: 1.5, termCode: 7 })
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   assert.is(await agent.end(), 17)
   assert.match(agent.out.toString(), /got terminated v1\nbye v1\n/)
   await box.deserted()
@@ -260,7 +260,7 @@ wrapper('that halted its program does not keep the agent from leaving', async (b
   proc.kill(wrapper, 'SIGUSR1')
   await until(() => proc.state(pid) === 't', 5, 'the program is halted')
   const began = Date.now()
-  await agent.signal('SIGTERM')
+  agent.kill('SIGTERM')
   assert.is(await agent.end(), 17)
   assert.ok(seconds(began) < 10, `it took ${seconds(began)} s`)
   await box.deserted()
@@ -268,7 +268,7 @@ wrapper('that halted its program does not keep the agent from leaving', async (b
 
 wrapper('passes HUP on to the program', async (box) => {
   const { agent } = await wrapped(box, 'survive')
-  await agent.signal('SIGHUP')
+  agent.kill('SIGHUP')
   await agent.prints('got hangup v1')
 })
 

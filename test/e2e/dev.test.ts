@@ -24,7 +24,7 @@ dev.after(async ({ it }) => it.remove())
 /** npm run dev, in a pseudo-terminal of `script` or with pipes alone. */
 async function running(it: Project, args: readonly string[], terminal: boolean) {
   const { PATH, HOME } = environment()
-  const words = ['node', '--import', 'tsx/esm', 'tasks/dev.ts', ...args]
+  const words = ['sh', 'tasks/run', 'dev', ...args]
   const [command = '', ...rest] = terminal ? ['script', '-qefc', words.join(' '), '/dev/null'] : words
   const child = spawn(command, rest, {
     cwd: it.checkout.dir,

@@ -1,6 +1,6 @@
 // A throw-away copy of this repository, in which a test has its own .env, .hotswap and bin, and fakes on PATH.
 import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
-import { spawn, type ChildProcess } from 'node:child_process'
+import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -74,17 +74,34 @@ export function checkout(): Checkout {
     },
     run: (name, args, options) => copy.launch(name, args, options).ended,
     launch(name, args = [], { env = {}, limit = 60_000 } = {}) {
-      const file = name.includes('/') ? name : `tasks/${name}.ts`
-      const child = spawn(process.execPath, ['--import', 'tsx', join(dir, file), ...args], {
-        cwd: dir,
-        env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
-        stdio: ['ignore', 'pipe', 'pipe'],
-      })
+      const child = spawn(
+        process.execPath,
+        [...(name.includes('/') ? ['--import', 'tsx', join(dir, name)] : [compiled(dir, name)]), ...args],
+        {
+          cwd: dir,
+          env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
+          stdio: ['ignore', 'pipe', 'pipe'],
+        },
+      )
       return { child, ended: ended(child, limit) }
     },
     remove: () => rmSync(dir, { recursive: true, force: true }),
   }
   return copy
+}
+
+const upToDate = new Set<string>()
+
+/** The task as npm run has it: one compiled file, made once and copied, since a start through tsx costs four times as much. */
+function compiled(dir: string, task: string): string {
+  const file = `.hotswap/tasks/${task}.js`
+  if (!upToDate.has(task)) {
+    const { status, stderr } = spawnSync('sh', ['tasks/run', task, '--help'], { cwd: top, encoding: 'utf8' })
+    if (status !== 0) throw new Error(`tasks/run ${task}: ${stderr}`)
+    upToDate.add(task)
+  }
+  cpSync(join(top, file), join(dir, file))
+  return join(dir, file)
 }
 
 /** Waits for a process and collects what it says; kills it after limit ms. */

@@ -10,7 +10,7 @@ const limit = 110_000 // ms
 /** A checkout under git with a settings file that the demo must not heed, and a folder for temporary files. */
 async function prepared(loop: Loop) {
   loop.copy.file('.env', 'TARGET=kubernetes\nKUBE_CONTEXT=nowhere\nGO_MAIN=./nothing\nwhat is this\n')
-  loop.copy.file('.gitignore', 'node_modules\nfakes\ntmp\n')
+  loop.copy.file('.gitignore', 'node_modules\n.hotswap/tasks\nfakes\ntmp\n')
   loop.copy.file('tmp/.keep', '')
   const tmp = join(loop.dir, 'tmp')
   const git = (...args: string[]) =>
@@ -18,6 +18,7 @@ async function prepared(loop: Loop) {
   for (const args of ['init -q', 'add .', 'commit -q -m x']) assert.is((await git(...args.split(' '))).code, 0)
   const state = async () =>
     (await git('status', '--porcelain', '--ignored')).stdout + (await git('log', '--oneline')).stdout
+  await loop.task('demo', ['--help']) // compiles it
   const before = await state()
   return {
     tmp,
@@ -116,7 +117,7 @@ demo('Ctrl-C ends what it started and takes its folder away', async (loop) => {
   const { tmp, isUnchanged } = await prepared(loop)
   for (const moment of ['1. Build', '4. Build']) {
     const env = { PATH: process.env.PATH, HOME: process.env.HOME, ...loop.env, TMPDIR: tmp }
-    const running = loop.spawn([process.execPath, '--import', 'tsx', 'tasks/demo.ts'], { detached: true, env })
+    const running = loop.spawn(['sh', 'tasks/run', 'demo'], { detached: true, env })
     let stdout = ''
     running.child.stdout?.on('data', (chunk: Buffer) => void (stdout += chunk.toString()))
     await until(moment, () => stdout.includes(moment), 60)

@@ -141,7 +141,7 @@ deploy('Ctrl-C in the middle of an upload leaves nothing behind, and the next on
       'head',
       `PATH=\${PATH#*:}\n[ "$1" = -c ] || exec head "$@"\nhead -c 100000\nuntil [ -e '${go}' ]; do sleep .05; done\nexec head -c $(($2 - 100000))`,
     )
-    const words = [process.execPath, '--import', 'tsx', 'tasks/deploy-dev.ts']
+    const words = ['sh', 'tasks/run', 'deploy-dev']
     const running = loop.spawn(words, { detached: true })
     const part = `${loop.bin}-dev.part`
     await until('the upload is in its middle', () => existsSync(part) && statSync(part).size === 100_000)

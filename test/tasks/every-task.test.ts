@@ -20,7 +20,7 @@ for (const name of tasks)
     assert.match(stdout, /\n +-h, --help +this text\n/)
     const unknown = wrong(`unknown option '--frobnicate' - see npm run ${name} -- --help`)
     assert.equal(await loop.task(name, ['--frobnicate']), unknown)
-    assert.not(existsSync(join(loop.dir, '.hotswap')))
+    assert.equal(readdirSync(join(loop.dir, '.hotswap')), ['tasks'])
   })
 
 const file = `# a settings file with a fault in each line
@@ -49,7 +49,7 @@ for (const name of tasks.filter((task) => task !== 'demo'))
     for (let line = 2; line <= 12; line++) assert.match(said.stderr, `\n  .env:${line}: `)
     for (const key of ['LIMIT', 'GO_DIR']) assert.match(said.stderr, `\n  environment: ${key}=`)
     assert.not(existsSync(join(loop.dir, 'canary')))
-    assert.not(existsSync(join(loop.dir, '.hotswap')))
+    assert.equal(readdirSync(join(loop.dir, '.hotswap')), ['tasks'])
   })
 
 every.run()

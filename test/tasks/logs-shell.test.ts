@@ -54,7 +54,7 @@ logs('both say what to do where nothing runs', async (loop) => {
 
 logs('shell-dev runs what stdin says in the sandbox, and a shell of the user on a terminal', async (loop) => {
   await loop.serving(v1)
-  const words = [process.execPath, '--import', 'tsx/esm', 'tasks/shell-dev.ts']
+  const words = ['sh', 'tasks/run', 'shell-dev']
   const piped = loop.spawn(words)
   piped.child.stdin?.end('pwd\nexit 3\n')
   const { code, stdout, stderr } = await piped.said

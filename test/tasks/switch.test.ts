@@ -57,7 +57,7 @@ change('switch-prod ends the agent and its program, which may clean up', async (
 
 change('switch-prod where nothing ever ran says so, and makes no folder', async (loop) => {
   assert.equal(await loop.task('switch-prod'), talk('nothing ran\n'))
-  assert.not(existsSync(join(loop.dir, '.hotswap')))
+  assert.not(existsSync(loop.folder))
 })
 
 change('after switch-prod and switch-dev the binary that was deployed runs again', async (loop) => {
