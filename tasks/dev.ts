@@ -178,7 +178,9 @@ await task(about, async ({ flags, operands }) => {
     else shown.result(mine.line())
     for (const trouble of mine.troubles()) shown.line(`error: ${trouble}`)
     // not before the pods have it
-    if (!mine.troubles().length) remember(chosen.binary, parcel.sha256)
+    if (mine.troubles().length > 0) return
+    remember(chosen.binary, parcel.sha256)
+    if (encoding === 'delta') warm(chosen.binary, parcel.sha256) // until the next save there is time
   }
 
   /** A pod that came after an edit, or could not be reached then. */
