@@ -12,7 +12,7 @@ import { ended, type Ended } from '../test/lib/checkout.ts'
 import { edits, Service, type Edit } from './edits.ts'
 import { answered, deployment } from './pods.ts'
 
-const links = {
+export const links = {
   direct: undefined,
   '50': { rate: 50e6 / 8, delay: 10 },
   '10': { rate: 10e6 / 8, delay: 20 },
