@@ -1,5 +1,7 @@
 // Patches on the binaries in the cache, made in a thread of their own, so that progress and Ctrl-C stay alive.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { has, newest } from './cache.ts'
 import { largest } from './delta.ts'
@@ -54,7 +56,8 @@ function thread(): Thread {
 }
 
 function started(): Thread {
-  const worker = new Worker(join(root, 'tasks/lib/patches-thread.mjs'))
+  const compiled = fileURLToPath(new URL('patches-thread.js', import.meta.url)) // by tasks/run, beside the task
+  const worker = new Worker(existsSync(compiled) ? compiled : join(root, 'tasks/lib/patches-thread.mjs'))
   const turned = new Map<number, { resolve: (patch: Buffer | undefined) => void; reject: (error: Error) => void }>()
   let count = 0
   worker.on('message', ({ turn, patch: made }: Answer) => {
