@@ -376,13 +376,14 @@ async function attempt(
 
 /** The header line of put. */
 export function header(
-  { sha256, version, by }: Pick<Parcel, 'sha256' | 'version' | 'by'>,
+  { bytes, sha256, version, by }: Pick<Parcel, 'bytes' | 'sha256' | 'version' | 'by'>,
   length: number,
   { encoding, base }: Pick<Packed, 'encoding' | 'base'>,
   run: 'plain' | 'wrapped',
 ): string {
   const on = base === undefined ? '' : ` base=${base}`
-  return `sha256=${sha256} size=${length} encoding=${encoding}${on} run=${run} version=${version} by=${by}\n`
+  const of = encoding === 'raw' ? '' : ` whole=${bytes.length}`
+  return `sha256=${sha256} size=${length} encoding=${encoding}${on}${of} run=${run} version=${version} by=${by}\n`
 }
 
 export async function send(
