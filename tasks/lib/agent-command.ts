@@ -22,9 +22,9 @@ export function delve(port: number, wait: boolean): string {
   return ['dlv', 'exec', ...options, '--only-same-user=false', '{{binPath}}', '--'].join(' ')
 }
 
-/** The words in front of the program and its arguments. */
-export function agentWords(agent: readonly string[], wrapper: string): string[] {
-  return [...agent, '-r', wrapper, '--']
+/** The words in front of the program and its arguments. `original`: what the program is a copy of at first. */
+export function agentWords(agent: readonly string[], wrapper: string, original?: string): string[] {
+  return [...agent, ...(original === undefined ? [] : ['-c', original]), '-r', wrapper, '--']
 }
 
 /** Reads command and args, as one list of words; undefined where they do not run the agent. */
@@ -34,7 +34,7 @@ export function agentCommand(words: readonly string[]): AgentCommand | undefined
   const agent = words.slice(0, at + 1)
   let wrapper = ''
   let rest = words.slice(at + 1)
-  for (let [word = ''] = rest; /^-[rt]/.test(word); [word = ''] = rest) {
+  for (let [word = ''] = rest; /^-[rtc]/.test(word); [word = ''] = rest) {
     const value = word.length > 2 ? word.slice(2) : (rest[1] ?? '')
     if (word.startsWith('-r')) wrapper = value
     rest = rest.slice(word.length > 2 ? 1 : 2)
