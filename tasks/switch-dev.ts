@@ -26,7 +26,10 @@ await task(about, async ({ operands }) => {
     const { pods } = await there.pods()
     for (const pod of pods) {
       const { values } = await statusOf(there, pod)
-      say(`${pod.name}: the agent answers (${values.get('result')}, agent ${values.get('agent')})`)
+      const why = values.get('reason') ?? ''
+      say(
+        `${pod.name}: the agent answers (${values.get('result')}${why === '' ? '' : `: ${why}`}, agent ${values.get('agent')})`,
+      )
     }
   }
   say('next: npm run build && npm run deploy-dev')

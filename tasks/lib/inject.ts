@@ -65,7 +65,10 @@ export function injection(pod: Pod, containers: readonly Container[], { image }:
   const tmp = containers.map((container) => (needsTmp(container) ? tmpVolume(container) : undefined))
   const volumes: Item[] = [
     { name: NAME, emptyDir: {} },
-    { name: AGENT_VOLUME, downwardAPI: { items: [{ path: 'hotswap-dev', fieldRef: { fieldPath } }] } },
+    {
+      name: AGENT_VOLUME,
+      downwardAPI: { items: [{ path: 'hotswap-dev', fieldRef: { apiVersion: 'v1', fieldPath } }] },
+    },
     ...tmp.filter((name) => name !== undefined).map((name) => ({ name, emptyDir: {} })),
   ]
   return [
@@ -85,6 +88,7 @@ export function injection(pod: Pod, containers: readonly Container[], { image }:
   ]
 }
 
+// With its version, which the API server would add: else each kubectl apply would find a difference.
 const fieldPath = `metadata.annotations['${SCRIPT}']`
 
 /** Items in front of a list, those left out whose name is there. */

@@ -1,7 +1,7 @@
 // Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
 import { type DevOptions, type Match, type Pod, containerName, planPod } from './dev-pod.ts'
 import { isSameImage } from './image.ts'
-import { PRODUCTION } from './production.ts'
+import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './production.ts'
 import { UserError } from './task.ts'
 import { type Change, edit } from './yaml-edit.ts'
 import { lineBreak } from './yaml-splice.ts'
@@ -76,22 +76,20 @@ function objectsIn(value: unknown, path: Path): { path: Path; fields: Record<str
   return value.items.flatMap((item: unknown, index) => objectsIn(item, [...path, 'items', index]))
 }
 
-const CLUSTER_FIELDS = ['managedFields', 'uid', 'resourceVersion', 'generation', 'creationTimestamp', 'selfLink'].map(
-  (key) => ['metadata', key],
-)
-const CLUSTER_ANNOTATIONS = [
-  'deployment.kubernetes.io/revision',
-  'kubectl.kubernetes.io/last-applied-configuration',
-  PRODUCTION,
-].map((key) => ['metadata', 'annotations', key])
+const CLUSTER_FIELDS = [
+  ['status'],
+  ...CLUSTER_METADATA.map((key) => ['metadata', key]),
+  ...[...CLUSTER_ANNOTATIONS, LAST_APPLIED].map((key) => ['metadata', 'annotations', key]),
+]
 
 /** The removal of what a cluster has added to an object that was read from it: it could not be applied again, or says nothing. */
 function clusterFields(value: unknown, path: Path): Change[] {
   return objectsIn(value, path).flatMap((object) => {
     if (typeof valueAt(object.fields, ['metadata', 'uid']) !== 'string') return []
-    return [['status'], ...CLUSTER_FIELDS, ...CLUSTER_ANNOTATIONS]
-      .filter((below) => valueAt(object.fields, below) !== undefined)
-      .map((below) => ({ op: 'remove', path: [...object.path, ...below] }))
+    return CLUSTER_FIELDS.filter((below) => valueAt(object.fields, below) !== undefined).map((below) => ({
+      op: 'remove',
+      path: [...object.path, ...below],
+    }))
   })
 }
 

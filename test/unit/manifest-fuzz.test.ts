@@ -323,7 +323,12 @@ function injectInto(spec: Record<string, Fields[] | undefined>, injected: readon
     {
       name: 'hotswap-agent',
       downwardAPI: {
-        items: [{ path: 'hotswap-dev', fieldRef: { fieldPath: "metadata.annotations['hotswap-dev/script']" } }],
+        items: [
+          {
+            path: 'hotswap-dev',
+            fieldRef: { apiVersion: 'v1', fieldPath: "metadata.annotations['hotswap-dev/script']" },
+          },
+        ],
       },
     },
   ]
