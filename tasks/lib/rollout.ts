@@ -3,6 +3,8 @@ import { existsSync, statSync } from 'node:fs'
 import { items, text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
 import type { Settings } from './settings.ts'
+import { statusOf } from './status.ts'
+import type { Target } from './target.ts'
 import { onEnd, say, UserError } from './task.ts'
 import { bringBack, isDev, isUnchanged, keep, keeper, live, nameOf, production } from './production.ts'
 import { awaited, isSame, named, trouble, workloads, type Workload } from './workloads.ts'
@@ -58,12 +60,18 @@ function immutable(complaint: string, mine: readonly Workload[]): Workload | und
 /**
  * Waits until every workload is up, says what is awaited when that changes. Throws UserError at the limit,
  * with the reason from the pods' own state.
+ * @param stuck is asked now and then why waiting is in vain.
  */
-async function settled(cluster: Cluster, mine: readonly Workload[], selector: string): Promise<void> {
+async function settled(
+  cluster: Cluster,
+  mine: readonly Workload[],
+  selector: string,
+  stuck: () => Promise<string | undefined> = async () => undefined,
+): Promise<void> {
   const names = mine.filter(({ kind }) => kind !== 'Pod').map(named)
   if (names.length === 0) return
   const said = new Set<string>() // a pull that fails says two things in turn
-  let [going, hopeful] = [true, Date.now()]
+  let [going, hopeful, asked] = [true, Date.now(), Date.now()]
   onEnd(() => void (going = false))
   for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
     const answer: unknown = JSON.parse(await cluster.read(['get', ...names, '-o', 'json']))
@@ -76,6 +84,11 @@ async function settled(cluster: Cluster, mine: readonly Workload[], selector: st
     if (!said.has(now)) say(`waiting: ${now}`)
     said.add(now)
     if (!hopeless(now)) hopeful = Date.now()
+    if (Date.now() - asked > stands) {
+      const fault = await stuck()
+      if (fault !== undefined) throw new UserError(fault)
+      asked = Date.now()
+    }
     if (Date.now() > end || Date.now() - hopeful > stands)
       throw new UserError(`the pods did not come up: ${now} - correct that, then run the command again`)
   }
@@ -88,10 +101,12 @@ function hopeless(now: string): boolean {
   )
 }
 
+type OnCluster = Extract<Target, { kind: 'kubernetes' }>
 type Chosen = Pick<Settings, 'manifestDev' | 'manifest' | 'selector'>
 
 /** Applies the dev manifest, keeps what was there before, and waits for its pods. Throws UserError. */
-export async function rollOutDev(cluster: Cluster, { manifestDev, manifest, selector }: Chosen): Promise<void> {
+export async function rollOutDev(there: OnCluster, { manifestDev, manifest, selector }: Chosen): Promise<void> {
+  const { cluster } = there
   warnIfOlder(manifestDev, manifest)
   const mine = workloads(manifestDev)
   const found = await live(cluster, mine)
@@ -100,7 +115,22 @@ export async function rollOutDev(cluster: Cluster, { manifestDev, manifest, sele
     if (who !== undefined) say(`warning: ${nameOf(object)} ${who} - ${first}`)
   }
   await apply(cluster, manifestDev, (then) => keep(cluster, found, then, mine))
-  await settled(cluster, mine, selector)
+  await settled(cluster, mine, selector, () => withoutBinary(there))
+}
+
+/** An agent that has nothing to run, and how to give it something; undefined where there is none. */
+async function withoutBinary(there: OnCluster): Promise<string | undefined> {
+  for (const pod of (await there.anyPods()).pods) {
+    const reason = await statusOf(there, pod).then(
+      ({ values }) => values.get('reason') ?? '',
+      () => '', // it does not answer yet
+    )
+    if (!/: waiting for one$/.test(reason)) continue
+    const remedy =
+      'put the path of the program in its image into .env (BINARY_PATH), then npm run generate-deployment-dev'
+    return `${pod.name}: ${reason} - ${remedy} and npm run switch-dev; or give it one: npm run build && npm run deploy-dev`
+  }
+  return undefined
 }
 
 /**

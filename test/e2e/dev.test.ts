@@ -12,7 +12,7 @@ const edits = Number(environment().E2E_EDITS ?? 10)
 const dev = suite<{ it: Project }>('dev')
 dev.before(async (context) => {
   context.it = await project('dev')
-  await devPods(context.it, 'local/debian:1', 3)
+  await devPods(context.it, 3)
 })
 const children = new Set<ChildProcess>()
 dev.after.each(() => {
