@@ -15,6 +15,17 @@ export interface AgentCommand {
   readonly debugPort: number | undefined
 }
 
+/** Where an injected pod has its volume of tools and binaries. */
+export const FOLDER = '/hotswap'
+
+/** The words that run an injected agent. */
+export const INJECTED: readonly string[] = [`${FOLDER}/bin/busybox`, 'sh', `${FOLDER}/agent/hotswap-dev`]
+
+/** Whether the words run an injected agent. */
+export function isInjected(agent: readonly string[]): boolean {
+  return agent.join(' ') === INJECTED.join(' ')
+}
+
 /** The wrapper that debugs the program. Loopback alone: whoever reaches the port can run code; a port-forward reaches loopback. */
 export function delve(port: number, wait: boolean): string {
   const options = [`--listen=127.0.0.1:${port}`, '--headless', '--accept-multiclient', ...(wait ? [] : ['--continue'])]
@@ -22,9 +33,14 @@ export function delve(port: number, wait: boolean): string {
   return ['dlv', 'exec', ...options, '--only-same-user=false', '{{binPath}}', '--'].join(' ')
 }
 
-/** The words in front of the program and its arguments. `original`: what the program is a copy of at first. */
+/** The words in front of the program and its arguments. No wrapper: empty. `original`: what the program is a copy of at first. */
 export function agentWords(agent: readonly string[], wrapper: string, original?: string): string[] {
-  return [...agent, ...(original === undefined ? [] : ['-c', original]), '-r', wrapper, '--']
+  return [
+    ...agent,
+    ...(original === undefined ? [] : ['-c', original]),
+    ...(wrapper === '' ? [] : ['-r', wrapper]),
+    '--',
+  ]
 }
 
 /** Reads command and args, as one list of words; undefined where they do not run the agent. */

@@ -1,8 +1,18 @@
 // What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
 import { posix } from 'node:path'
-import { type AgentCommand, agentCommand, agentWords, delve, isLauncher, launched, naming } from './agent-command.ts'
+import {
+  INJECTED,
+  type AgentCommand,
+  agentCommand,
+  agentWords,
+  delve,
+  isInjected,
+  isLauncher,
+  launched,
+  naming,
+} from './agent-command.ts'
 import { isSameImage } from './image.ts'
-import { type Injection, INJECTED, SCRIPT, injectedBinary, injection, isInjected } from './inject.ts'
+import { type Injection, SCRIPT, injectedBinary, injection } from './inject.ts'
 import { podWarnings } from './pod-warnings.ts'
 import { type Change } from './yaml-edit.ts'
 import { type Path, type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
@@ -94,6 +104,8 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
   const notes: string[] = []
   const warnings: string[] = []
   const injected: Container[] = []
+  const host = [...pod.path, 'spec', 'hostNetwork']
+  const onHost = valueAt(pod.fields, ['spec', 'hostNetwork']) === true
   let port = options.debugPort
 
   for (const container of containers) {
@@ -105,15 +117,16 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
     let agent = running(container)
     const isNew = !init && !agent
     if (isNew) {
-      while (taken.has(port)) port++
+      const debugged = !options.inject || !onHost
+      while (debugged && taken.has(port)) port++
       taken.add(port)
       if (port > 65535) faults.push(`${positionOf(source, path)}: ${name}: no port is left above DEBUG_PORT`)
-      const wrapper = delve(port, options.debugWait)
+      const wrapper = debugged ? delve(port, options.debugWait) : ''
       const { inject, binaryPath } = options
       const words = inject ? INJECTED : AGENT
       const binary = inject ? injectedBinary(container, binaryPath) : binaryPath
       if (inject) injected.push(container)
-      agent = { agent: words, binary, args: [], wrapper, debugPort: port }
+      agent = { agent: words, binary, args: [], wrapper, debugPort: debugged ? port : undefined }
       const front = agentWords(words, wrapper, inject ? binaryPath : undefined)
       const plan = planCommand(source, container, front, binary, options)
       changes.push(...(plan.changes ?? []))
@@ -129,10 +142,12 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
     const change = changes.length === before ? 'none' : agent ? 'agent' : 'image'
     matched.push({ name, change })
   }
-  const host = [...pod.path, 'spec', 'hostNetwork']
   const debugged = agents.find(({ agent }) => agent.debugPort !== undefined)
-  if (debugged && valueAt(pod.fields, ['spec', 'hostNetwork']) === true)
-    faults.push(hostNetworkFault(source, host, debugged, options))
+  if (debugged && onHost) faults.push(hostNetworkFault(source, host, debugged, options))
+  for (const { name } of onHost ? injected : []) {
+    const why = 'with hostNetwork the whole node could reach one, and run code in it'
+    warnings.push(`${positionOf(source, host)}: ${name} runs without a debugger: ${why}`)
+  }
   if (containers.length > 0 && agents.length === 0) {
     warnings.push(
       `${positionOf(source, pod.path)}: ${pod.name}: only init containers have the image: nothing in it runs the agent`,

@@ -1,5 +1,6 @@
 // Injection: what a pod template gets, so that the agent runs in the production image as it is. Pure.
 import { posix } from 'node:path'
+import { FOLDER } from './agent-command.ts'
 import type { Container, Pod } from './dev-pod.ts'
 import type { Change } from './yaml-edit.ts'
 import type { Value } from './yaml-splice.ts'
@@ -21,14 +22,10 @@ interface Item {
 
 /** The volume of tools and binaries, and the init container that fills it. */
 const NAME = 'hotswap-dev'
-const FOLDER = '/hotswap'
 const AGENT_VOLUME = 'hotswap-agent'
 const TMP_VOLUME = 'hotswap-tmp'
 /** The annotation that holds the agent. A downwardAPI volume brings it into the pod byte for byte, and a new one rolls out by itself. */
 export const SCRIPT = 'hotswap-dev/script'
-
-/** The words that run an injected agent. */
-export const INJECTED = [`${FOLDER}/bin/busybox`, 'sh', `${FOLDER}/agent/hotswap-dev`] as const
 
 // Any user but root will do where the image's own is not known: the folder of an emptyDir is open to all.
 const SOME_USER = 65532
@@ -51,11 +48,6 @@ exit 1
 export function injectedBinary({ fields, path }: Container, binaryPath: string): string {
   const folder = typeof fields.name === 'string' ? fields.name : String(path.at(-1))
   return posix.join(FOLDER, folder, posix.basename(binaryPath))
-}
-
-/** Whether the words run an injected agent. */
-export function isInjected(agent: readonly string[]): boolean {
-  return agent.join(' ') === INJECTED.join(' ')
 }
 
 /** The changes of a pod template whose `containers` get an injected agent. */

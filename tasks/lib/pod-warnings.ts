@@ -1,7 +1,7 @@
 // What a pod's own settings take from hot swapping, and what still works. Pure.
 import { posix } from 'node:path'
 import { type AgentContainer, type Container, type DevOptions, type Pod } from './dev-pod.ts'
-import { isInjected } from './inject.ts'
+import { isInjected } from './agent-command.ts'
 import { type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
 
 /** @returns one line per thing to know, each with file and line. */

@@ -127,6 +127,11 @@ for (const mode of modes) {
     assert.is(await asked([`${folder}/hello-dev*`]), '')
   })
 
+  walk('shell-dev runs what stdin says, with tools', async ({ it }) => {
+    const { stdout } = await it.run('shell-dev', [], { input: `ls -d ${folder}/hello; exit\n` })
+    assert.is(stdout, `${folder}/hello\n`)
+  })
+
   walk('the agent of a manifest with -t5 swaps as well, and is more patient', async ({ it }) => {
     const dev = join(it.checkout.dir, 'manifests-dev/deployment-dev.yml')
     const patient = it.checkout

@@ -654,6 +654,13 @@ injection('has a place for temporary files where the root is read-only, for each
   )
 })
 
+injection('has no debugger on the network of the node', () => {
+  const { metadata, spec } = injected(sh('        command: [hello, serve]\n'), { spec: '      hostNetwork: true\n' })
+  const front = ['/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev', '-c', '/usr/local/bin/hello', '--']
+  assert.equal(spec.containers?.[0]?.command, [...front, '/hotswap/a/hello', 'serve'])
+  assert.is(metadata.annotations['hotswap-dev/debug-port'], undefined)
+})
+
 injection('is brought up to date where an older one was made', () => {
   for (const line of [
     '        command: [hello]\n',
@@ -985,6 +992,18 @@ const said: readonly [
     sh('        args: [serve]\n        securityContext: {readOnlyRootFilesystem: true}\n'),
     { notes: ['m.yml:8: Deployment d, container a runs /usr/local/bin/hello'] },
     '',
+    { devImage: '', inject },
+  ],
+  [
+    'an injected agent on the network of the node',
+    sh('        command: [hello]\n') + '      - {name: b, image: hello, command: [hello]}\n',
+    {
+      warnings: ['a', 'b'].map(
+        (name) =>
+          `m.yml:7: Deployment d, container ${name} runs without a debugger: with hostNetwork the whole node could reach one, and run code in it`,
+      ),
+    },
+    '      hostNetwork: true\n',
     { devImage: '', inject },
   ],
   [
