@@ -49,12 +49,10 @@ await task(about, async ({ flags }) => {
           sent: (sent, total) => shown.sent(name, sent, total),
           explain: flags.verbose === true,
         })
-        shown.clear()
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
       } catch (error) {
         if (!(error instanceof UserError)) throw error
         failed += 1
-        shown.clear()
         if (flags.json === true) print(JSON.stringify({ pod: name, error: error.message }))
         say(`error: ${error.message}`)
       }

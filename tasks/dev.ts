@@ -61,7 +61,7 @@ await task(about, async ({ flags, operands }) => {
   await roster(there, {
     came: (pod) => {
       logs.add(pod, first ? 'now' : 'start')
-      if (!first) note(`${pod.name}: a new container`)
+      if (!first) say(`${pod.name}: a new container`)
       pods.add(pod)
     },
     went: (pod) => {
@@ -69,13 +69,13 @@ await task(about, async ({ flags, operands }) => {
       logs.drop(pod)
       pods.remove(pod)
     },
-    trouble: (why) => note(`waiting: ${why}`),
+    trouble: (why) => say(`waiting: ${why}`),
   })
   first = false
-  const watched = await watch(chosen, (when) => void saved(when), note)
+  const watched = await watch(chosen, (when) => void saved(when), say)
   const files = watched.count()
   if (json) print(JSON.stringify({ event: 'watching', files, pods: pods.pods().map(({ name }) => name) }))
-  else note(`watching ${files} files of ${chosen.goMain}; Ctrl-C ends this and leaves the pods as they are`)
+  else say(`watching ${files} files of ${chosen.goMain}; Ctrl-C ends this and leaves the pods as they are`)
   onEnd(farewell)
   await saved(performance.now())
   await new Promise(() => undefined)
@@ -131,7 +131,7 @@ await task(about, async ({ flags, operands }) => {
         made: (binary) => (bytes = binary),
       })
       if (signal.aborted) return
-      for (const line of lines(said)) shown.line(line)
+      for (const line of lines(said)) say(line)
       recordBuild(made)
       if (made.sha256 === newest?.sha256) return unchanged(made)
       const parcel = { ...parcelFrom(chosen.binary, bytes, made.sha256, made.version), equip: equipper(there, chosen) }
@@ -176,9 +176,11 @@ await task(about, async ({ flags, operands }) => {
     const { parcel } = mine.order
     if (json) print(JSON.stringify(mine.record()))
     else shown.result(mine.line())
-    for (const trouble of mine.troubles()) shown.line(`error: ${trouble}`)
+    for (const trouble of mine.troubles()) say(`error: ${trouble}`)
     // not before the pods have it
-    if (!mine.troubles().length) remember(chosen.binary, parcel.sha256)
+    if (mine.troubles().length > 0) return
+    remember(chosen.binary, parcel.sha256)
+    if (encoding === 'delta') warm(chosen.binary, parcel.sha256) // until the next save there is time
   }
 
   /** A pod that came after an edit, or could not be reached then. */
@@ -194,7 +196,7 @@ await task(about, async ({ flags, operands }) => {
       shown.result(
         `${clock(new Date())} ${pod.name}: ${binaryWords(receipt)} ${result === 'already' ? 'runs there' : size(sent)} ${seconds.toFixed(2)} s ok`,
       )
-    if (error !== undefined) shown.line(`error: ${error}`)
+    if (error !== undefined) say(`error: ${error}`)
   }
 
   function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }): void {
@@ -206,7 +208,7 @@ await task(about, async ({ flags, operands }) => {
 
   function failed(output: string, begin: number): void {
     pods.close()
-    for (const line of lines(output)) shown.line(line)
+    for (const line of lines(output)) say(line)
     const stays = newest === undefined ? '' : `; ${newest.words} runs on`
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
     else
@@ -219,26 +221,22 @@ await task(about, async ({ flags, operands }) => {
     if (!isTable(line)) {
       const tail = tails.get(pod) ?? []
       tails.set(pod, [...tail, text].slice(-kept))
-      return shown.line(prefix(pod, text))
+      return say(prefix(pod, text))
     }
     const [, type, , , message = '', , reason = ''] = text.split('\t')
     const own = performance.now() - (swapped.get(pod) ?? -Infinity) < ownSwap
     if (type === 'TYPE' || (message === 'killed & restarted' && own)) return
-    shown.line(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
+    say(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
   }
 
   function mark(pod: Pod, words: string): void {
     swapped.set(pod.name, performance.now())
     tails.delete(pod.name)
-    shown.line(prefix(pod.name, `── ${clock(new Date())} ${words} ──`))
+    say(prefix(pod.name, `── ${clock(new Date())} ${words} ──`))
   }
 
   function tailOf(pod: string): readonly string[] {
     return tails.get(pod) ?? []
-  }
-
-  function note(text: string): void {
-    shown.line(text)
   }
 
   /** What runs, as far as it is known: the pods stay as they are. */

@@ -9,21 +9,27 @@ const folder = join(root, '.hotswap', 'cache')
 
 /** Keeps a copy of a binary; the oldest of that name go. A disk that is full makes no copy: it is only a memory. */
 export function remember(file: string, sha256: string): void {
-  const name = basename(file)
-  const path = join(folder, `${name}-${sha256}`)
+  const path = pathOf(file, sha256)
   try {
     mkdirSync(folder, { recursive: true })
     if (statSync(path, { throwIfNoEntry: false }) === undefined) copyFileSync(file, path)
     utimesSync(path, new Date(), new Date())
-    for (const { file: old } of all(name).slice(kept)) rmSync(old, { force: true })
+    for (const { file: old } of all(basename(file)).slice(kept)) rmSync(old, { force: true })
   } catch {
     rmSync(path, { force: true })
   }
 }
 
+const pathOf = (file: string, sha256: string) => join(folder, `${basename(file)}-${sha256}`)
+
+/** Whether a binary with that hash was kept; whether it is whole, recall() finds. */
+export function has(file: string, sha256: string): boolean {
+  return statSync(pathOf(file, sha256), { throwIfNoEntry: false }) !== undefined
+}
+
 /** The binary with that hash, read and checked; undefined where there is none. */
 export function recall(file: string, sha256: string): Buffer | undefined {
-  const path = join(folder, `${basename(file)}-${sha256}`)
+  const path = pathOf(file, sha256)
   try {
     const bytes = readFileSync(path)
     if (createHash('sha256').update(bytes).digest('hex') === sha256) return bytes
