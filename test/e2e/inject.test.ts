@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
-import { kept } from '../../tasks/lib/production.ts'
+import { kept, production as was } from '../../tasks/lib/production.ts'
 import { cluster, until } from './cluster.ts'
 import { modes, production, project, type Project } from './project.ts'
 
@@ -48,8 +48,7 @@ inject('an object that a chart installed: five dev pods within 30 s, and back ex
     /^warning: Deployment hello is kept by Helm \(release shop\): its next upgrade or rollback takes this back/m,
   )
   assert.is(stderr.match(/: the agent answers \(running, /g)?.length, 5)
-  const now = JSON.stringify(await live(it))
-  assert.match(now, /"livenessProbe".*"hotswap-dev\/script"/, 'kept in the annotation')
+  assert.equal(was(await live(it)), kept(before), 'kept in the annotation')
   assert.not.match(JSON.stringify(((await live(it)) as { spec: unknown }).spec), /livenessProbe/, 'gone from the pods')
 
   const again = await it.run('switch-dev')
@@ -95,7 +94,7 @@ inject(
     const wait = `      - name: wait
         image: local/busybox:1
         command: [sh, -c, 'until [ -e /gate/open ]; do sleep 0.1; done']
-        securityContext: {runAsUser: 7, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}}
+        securityContext: {runAsUser: 7, runAsNonRoot: true, allowPrivilegeEscalation: false, capabilities: {drop: [ALL]}, seccompProfile: {type: RuntimeDefault}}
         volumeMounts: [{name: gate, mountPath: /gate}]
 `
     const gated = dev
