@@ -22,7 +22,7 @@ await task(about, async () => {
   const it = await project('picture')
   onEnd(() => it.remove())
   await repository(it)
-  await devPods(it, 'local/debian:1', 2)
+  await devPods(it, 2)
 
   const { PATH, HOME } = environment()
   const words = `stty cols ${columns} rows 40 && exec npm run -s dev`

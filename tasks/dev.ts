@@ -61,7 +61,7 @@ await task(about, async ({ flags, operands }) => {
   await roster(there, {
     came: (pod) => {
       logs.add(pod, first ? 'now' : 'start')
-      if (!first) say(`${pod.name}: a new container, on the binary of its image`)
+      if (!first) say(`${pod.name}: a new container`)
       pods.add(pod)
     },
     went: (pod) => {
@@ -103,7 +103,7 @@ await task(about, async ({ flags, operands }) => {
     if (machine !== undefined) recordMachine(machine)
     if (answers.length > 0 && !answers.includes(undefined)) return
     say('there are no dev pods yet, or not all of them are: npm run switch-dev')
-    await (await import('./lib/rollout.ts')).rollOutDev(there.cluster, chosen)
+    await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
   }
 
   /** A save: the build that is under way is ended, and a new one begun. */

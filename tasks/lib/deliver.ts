@@ -6,6 +6,7 @@ import type { Writable } from 'node:stream'
 import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
+import { isInjected } from './agent-command.ts'
 import { buildOf, recordMachine } from './builds.ts'
 import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
@@ -457,7 +458,7 @@ function refuseBeforehand(pod: Pod, { bytes, machine }: Parcel, wrapped: boolean
   const spoken = Number(values.get('agent')?.split(' ').at(-1))
   if (!(spoken >= protocol))
     throw new UserError(
-      `the agent (${values.get('agent')}) is older than these tasks - run npm run container-dev and npm run switch-dev`,
+      `the agent (${values.get('agent')}) is older than these tasks - run npm run ${isInjected(pod.agent) ? 'generate-deployment-dev' : 'container-dev'} and npm run switch-dev`,
     )
   const there = archOfUname(values.get('machine') ?? '')
   if (there !== undefined && there !== machine)

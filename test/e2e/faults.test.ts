@@ -11,7 +11,7 @@ import { devPods, project, timedDeploy, type Project } from './project.ts'
 const faults = suite<{ it: Project }>('faults')
 faults.before(async (context) => {
   context.it = await project('faults')
-  await devPods(context.it, 'local/debian:1', 3)
+  await devPods(context.it, 3)
 })
 faults.after(async ({ it }) => it.remove())
 
