@@ -1,6 +1,6 @@
 // The cache: the last binaries that pods had, by their sha256, so that a later delivery can build on them.
 import { createHash } from 'node:crypto'
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { root } from './task.ts'
 
@@ -19,6 +19,11 @@ export function remember(file: string, sha256: string): void {
   } catch {
     rmSync(path, { force: true })
   }
+}
+
+/** Whether the binary with that hash was delivered from here, not long ago. */
+export function has(file: string, sha256: string): boolean {
+  return existsSync(join(folder, `${basename(file)}-${sha256}`))
 }
 
 /** The binary with that hash, read and checked; undefined where there is none. */
