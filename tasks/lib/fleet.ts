@@ -1,5 +1,6 @@
 // The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open while it is built.
-import { deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import { claimOf, deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import type { Claim } from './owner.ts'
 import type { Encoding } from './packing.ts'
 import type { Receipt } from './receipt.ts'
 import { onEnd, UserError } from './task.ts'
@@ -7,11 +8,13 @@ import type { Pod, Target } from './target.ts'
 
 /** How a delivery went. */
 export interface Outcome {
-  readonly result: 'running' | 'already' | 'rolled-back' | 'crashed' | 'failed' | 'overtaken' | 'gone'
+  readonly result: 'running' | 'already' | 'rolled-back' | 'crashed' | 'failed' | 'overtaken' | 'taken' | 'gone'
   readonly delivery?: Delivery
   /** Of a program that crashed. */
   readonly receipt?: Receipt
   readonly error?: string
+  /** Of a pod that was left to another developer: `taken`. */
+  readonly claim?: Claim
 }
 
 /** A binary that all pods are to run, and who is told how it gets there. */
@@ -33,6 +36,8 @@ export interface Fleet {
   readonly close: () => void
   /** All pods get this, and those that come. What is still on its way to one is given up. */
   readonly deploy: (order: Order) => void
+  /** No pod gets anything any more, until the next deploy. What is still on its way to one is given up. */
+  readonly halt: () => void
 }
 
 interface Member {
@@ -96,6 +101,15 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
         member.sending.abort()
         if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
         void serve(member)
+      }
+    },
+    halt: () => {
+      wanted = undefined
+      for (const member of members.values()) {
+        const { due } = member
+        member.due = undefined
+        member.sending.abort()
+        if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
       }
     },
   }
@@ -174,6 +188,8 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
           receipt: crash,
           error: error.message,
         }
+      const claim = claimOf(error)
+      if (claim !== undefined) return { result: 'taken', claim, error: error.message }
       if (!member.present) return { result: 'gone' }
       if (sending.signal.aborted) return { result: 'overtaken' }
       const unreached = isBroken(error) || error.message.includes(': no agent answers ')

@@ -238,6 +238,21 @@ put('takes no header beyond 4 KiB, and reads none without an end for ever', asyn
   await refused(box, await endless.answer(20), 2, pid, bytes)
 })
 
+put('over: takes the place of that binary alone, and of none where none is named', async (box) => {
+  const { pid, bytes } = await box.serving()
+  const next = program({ version: 'v2' })
+  for (const over of [sha256(next), 'none']) {
+    const { code, receipt } = await box.put(next, { more: `over=${over}`, by: 'jane@laptop' })
+    assert.equal([code, receipt.result, receipt.reason], [4, 'busy', 'another binary runs by now'])
+    assert.is(receipt.sha256, sha256(bytes))
+    box.serves(pid, bytes)
+    box.clean()
+  }
+  assert.is((await box.put(next, { more: 'over=some' })).code, 2)
+  assert.is((await box.put(next, { more: `over=${sha256(bytes)}` })).code, 0)
+  assert.is((await box.put(bytes)).code, 0)
+})
+
 put('changes nothing for a header that is cut short', async (box) => {
   const { pid, bytes } = await box.serving()
   const upload = box.opened()
