@@ -1,8 +1,8 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
 import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
-import { remember } from './lib/cache.ts'
+import { newest, remember } from './lib/cache.ts'
 import { encodingOf } from './lib/packing.ts'
-import { warm } from './lib/patches.ts'
+import { close, warm } from './lib/patches.ts'
 import { equipper } from './lib/pod-tool.ts'
 import { progress } from './lib/progress.ts'
 import { binaryWords } from './lib/receipt.ts'
@@ -38,6 +38,9 @@ await task(about, async ({ flags }) => {
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = { ...parcelOf(chosen.binary), equip: equipper(there, chosen) }
+  // most likely that is what runs there: the patch is made before a pod has said so
+  const last = encoding === 'delta' ? newest(chosen.binary) : undefined
+  if (last !== undefined) parcel.patch(last).catch(() => undefined) // where it is awaited, it is seen
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
 
@@ -67,6 +70,7 @@ await task(about, async ({ flags }) => {
   }
   await Promise.all(Array.from({ length: atOnce }, work))
   parcel.drop()
+  close()
   if (failed < pods.length) remember(chosen.binary, parcel.sha256)
   return failed === 0 ? 0 : 1
 

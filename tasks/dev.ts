@@ -121,11 +121,20 @@ await task(about, async ({ flags, operands }) => {
     await ended
   }
 
-  async function built(begin: number, signal: AbortSignal): Promise<void> {
+  function open(): void {
     pods.open((pod, greeting) => {
       owned(pod, greeting)
-      if (encoding === 'delta') warm(chosen.binary, greeting.values.get('sha256')) // while the build runs
+      if (encoding === 'delta') warm(chosen.binary, greeting.values.get('sha256'))
     })
+  }
+
+  /** Nothing is to be sent. In the sandbox an exec costs nothing; to a pod it stays open for the next save. */
+  function rest(): void {
+    if (there.kind === 'local') pods.close()
+  }
+
+  async function built(begin: number, signal: AbortSignal): Promise<void> {
+    open()
     if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
     let said = ''
     try {
@@ -213,7 +222,7 @@ await task(about, async ({ flags, operands }) => {
 
   /** A build that is not deployed. */
   function kept(words: string, { version, sha256 }: Parcel): void {
-    pods.close()
+    rest()
     const time = new Date()
     if (json) print(JSON.stringify({ event: 'edit', time: time.toISOString(), result: 'taken', version, sha256 }))
     else shown.result(`${clock(time)} ${words} built, not deployed: ${held} - ${takeOver}`)
@@ -235,10 +244,12 @@ await task(about, async ({ flags, operands }) => {
     if (json) print(JSON.stringify(mine.record()))
     else shown.result(mine.line())
     for (const trouble of mine.troubles()) say(`error: ${trouble}`)
+    // what the next save would else wait for; not before the pods are done with
+    if (there.kind === 'kubernetes' && current === mine) setImmediate(open)
     // not before the pods have it
     if (mine.troubles().length > 0 || held !== '') return
     remember(chosen.binary, parcel.sha256)
-    if (encoding === 'delta') warm(chosen.binary, parcel.sha256) // until the next save there is time
+    if (encoding === 'delta') warm(chosen.binary, parcel.sha256)
   }
 
   /** A pod that came after an edit, or could not be reached then. */
@@ -258,14 +269,14 @@ await task(about, async ({ flags, operands }) => {
   }
 
   function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }): void {
-    pods.close()
+    rest()
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'same', version, sha256 }))
     else if (current?.over() !== false)
       shown.result(`${clock(new Date())} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
   }
 
   function failed(output: string, begin: number): void {
-    pods.close()
+    rest()
     for (const line of lines(output)) say(line)
     const stays = newest === undefined ? '' : `; ${newest.words} runs on`
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))

@@ -75,6 +75,8 @@ export interface Terms {
 /** An exec of put whose greeting has been read. It holds nobody's lock, and waits for a header as long as it may. */
 export interface Opening {
   readonly greeting: Receipt
+  /** When that was, as performance.now() tells it. */
+  readonly at: number
   /** Nothing has ended it. */
   readonly alive: () => boolean
   readonly stdin: Writable
@@ -281,6 +283,7 @@ export async function open(target: Target, pod: Pod, words = ['put', pod.binary]
     watch.done() // the agent waits for a header without a limit
     return {
       greeting,
+      at: performance.now(),
       alive: () => child.exitCode === null && child.signalCode === null,
       stdin: child.stdin,
       next,

@@ -1,4 +1,4 @@
-// The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open while it is built.
+// The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open for it.
 import { claimOf, deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
 import type { Claim } from './owner.ts'
 import type { Encoding } from './packing.ts'
@@ -30,7 +30,7 @@ export interface Fleet {
   readonly add: (pod: Pod) => void
   readonly remove: (pod: Pod) => void
   readonly pods: () => readonly Pod[]
-  /** Opens an exec to each pod that has none; each greeting is told: it names what the pod runs. */
+  /** Opens an exec to each pod that has none, or an old one; each new greeting is told: it names what the pod runs. */
   readonly open: (greeted: (pod: Pod, greeting: Receipt) => void) => void
   /** Closes them: there is nothing to send. */
   readonly close: () => void
@@ -54,6 +54,7 @@ interface Member {
 }
 
 const atOnce = 8 // pods
+const fresh = 180_000 // ms: load balancers forget a silent connection after 4 minutes and more
 const retries = [500, 1_000, 2_000, 5_000] // ms before the next try to reach a pod; the last one again and again
 const patience = 4 // tries to reach a pod before anybody is told
 
@@ -87,7 +88,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
     open: (greeted) => {
       // those above are opened in their turn; what a pod says while it swaps is soon not true any more
       for (const member of [...members.values()].slice(0, atOnce))
-        if (!member.busy) member.opening ??= opened(member.pod, greeted)
+        if (!member.busy) member.opening = renewed(member, greeted)
     },
     close: () => {
       for (const member of members.values()) if (!member.busy) drop(member)
@@ -112,6 +113,13 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
         if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
       }
     },
+  }
+
+  async function renewed({ pod, opening }: Member, greeted: (pod: Pod, greeting: Receipt) => void) {
+    const present = await opening
+    if (present?.alive() === true && performance.now() - present.at < fresh) return present
+    present?.close()
+    return opened(pod, greeted)
   }
 
   function opened(pod: Pod, greeted: (pod: Pod, greeting: Receipt) => void): Promise<Opening | undefined> {

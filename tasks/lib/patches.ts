@@ -39,7 +39,13 @@ export async function patch(file: string, from: string, bytes: Buffer, sha256: s
   return bases.includes(from) ? thread().patch({ from, bytes, sha256 }) : undefined
 }
 
+/** Ends the thread: nobody waits for a patch any more. */
+export function close(): void {
+  present?.close()
+}
+
 interface Thread {
+  readonly close: () => void
   readonly tell: (order: Order) => void
   readonly patch: (of: {
     readonly from: string
@@ -77,6 +83,7 @@ function started(): Thread {
   worker.unref()
   const tell = (order: Order) => worker.postMessage(order)
   return {
+    close: () => void worker.terminate(),
     tell,
     patch: (of) =>
       new Promise((resolve, reject) => {
