@@ -164,6 +164,11 @@ for (const mode of ways) {
       await it.kubectl(['scale', 'deployment/hello', '--replicas=3'])
       await until('three pods', 90, async () => (await it.pods()).length === 3)
 
+      // an exec to each pod is open from here on
+      const done = told(({ result }) => result === 'ok')
+      it.edit('before the storm, version ')
+      await until('the edit before', 60, async () => told(({ result }) => result === 'ok') > done)
+      await new Promise((resolve) => setTimeout(resolve, 2000))
       const before = await inUse(it)
       for (let edit = 1; edit <= edits; edit += 1) {
         it.edit(`storm ${edit}, version `)
