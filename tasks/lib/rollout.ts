@@ -96,7 +96,7 @@ async function settled(
 
 /** What more waiting will not mend. */
 function hopeless(now: string): boolean {
-  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|hotswap-dev: /.test(
+  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|\(hotswap-dev: /.test(
     now,
   )
 }
