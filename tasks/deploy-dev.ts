@@ -1,8 +1,8 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
 import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
-import { remember } from './lib/cache.ts'
+import { newest, remember } from './lib/cache.ts'
 import { encodingOf } from './lib/packing.ts'
-import { warm } from './lib/patches.ts'
+import { close, warm } from './lib/patches.ts'
 import { equipper } from './lib/pod-tool.ts'
 import { progress } from './lib/progress.ts'
 import { binaryWords } from './lib/receipt.ts'
@@ -17,9 +17,12 @@ const about = {
   options: {
     json: { type: 'boolean', help: 'print one JSON object per pod' },
     encoding: { type: 'string', value: 'NAME', help: 'raw, gzip or delta, instead of ENCODING' },
+    'take-over': { type: 'boolean', help: "put it over another developer's binary too" },
     verbose: { type: 'boolean', help: 'say which encoding was chosen' },
   },
-  more: 'Prints pod, bytes sent of how many, pid, version and 8 digits of the sha256, seconds. Exit code 1: a pod failed.',
+  more:
+    'Prints pod, bytes sent of how many, pid, version and 8 digits of the sha256, seconds. Exit code 1: a pod failed.\n' +
+    "A pod that runs another developer's binary, which was not delivered from here too, is left as it is and named.",
 } as const
 
 const atOnce = 8 // pods
@@ -35,6 +38,9 @@ await task(about, async ({ flags }) => {
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = { ...parcelOf(chosen.binary), equip: equipper(there, chosen) }
+  // most likely that is what runs there: the patch is made before a pod has said so
+  const last = encoding === 'delta' ? newest(chosen.binary) : undefined
+  if (last !== undefined) parcel.patch(last).catch(() => undefined) // where it is awaited, it is seen
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
 
@@ -48,7 +54,10 @@ await task(about, async ({ flags }) => {
         const delivery = await deliver(there, pod, parcel, encoding, {
           sent: (sent, total) => shown.sent(name, sent, total),
           explain: flags.verbose === true,
+          takeOver: flags['take-over'] === true,
         })
+        if (delivery.from !== undefined)
+          say(`${name}: taken over: ${delivery.from.words.replace('has run', 'had run')}`)
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
       } catch (error) {
         if (!(error instanceof UserError)) throw error
@@ -61,6 +70,7 @@ await task(about, async ({ flags }) => {
   }
   await Promise.all(Array.from({ length: atOnce }, work))
   parcel.drop()
+  close()
   if (failed < pods.length) remember(chosen.binary, parcel.sha256)
   return failed === 0 ? 0 : 1
 
@@ -69,7 +79,7 @@ await task(about, async ({ flags }) => {
     return [`${pod}: ${bytes}`, `pid ${receipt.values.get('pid')}`, binaryWords(receipt), seconds(ms)].join('  ')
   }
 
-  function record({ pod, sent, receipt: { values }, ms }: Delivery) {
+  function record({ pod, sent, receipt: { values }, ms, from }: Delivery) {
     return {
       pod,
       result: sent === 0 ? 'already' : 'running',
@@ -79,6 +89,7 @@ await task(about, async ({ flags }) => {
       version: values.get('version') ?? '',
       sha256: values.get('sha256') ?? '',
       seconds: Math.round(ms) / 1000,
+      ...(from === undefined ? {} : { from: from.by }),
     }
   }
 })

@@ -1,17 +1,18 @@
 // The daily loop: builds on every save, brings the new binary to all dev pods, and shows what they print, until Ctrl-C.
 import { resolve } from 'node:path'
 import { recordBuild, recordMachine } from './lib/builds.ts'
-import { remember } from './lib/cache.ts'
-import { parcelFrom } from './lib/deliver.ts'
+import { has, remember } from './lib/cache.ts'
+import { developer, parcelFrom, type Parcel } from './lib/deliver.ts'
 import { clock, edit, type Edit } from './lib/edit.ts'
 import { archOfUname } from './lib/elf.ts'
 import { fleet, type Outcome } from './lib/fleet.ts'
 import { goBuild } from './lib/go.ts'
 import { followed, isTable, prefixes } from './lib/logs.ts'
+import { claimed, takeOver, type Claim } from './lib/owner.ts'
 import { encodingOf } from './lib/packing.ts'
 import { warm } from './lib/patches.ts'
 import { equipper } from './lib/pod-tool.ts'
-import { binaryWords } from './lib/receipt.ts'
+import { binaryWords, type Receipt } from './lib/receipt.ts'
 import { roster } from './lib/roster.ts'
 import { screen } from './lib/screen.ts'
 import { settings } from './lib/settings.ts'
@@ -34,7 +35,7 @@ const about = {
     'of the program. Prints a line per edit on stdout, the output of the pods on stderr. Ctrl-C leaves the pods as they are.',
 } as const
 
-const kept = 60 // lines of a pod's output, for a trace that is longer than the receipt's
+const tailLength = 60 // lines of a pod's output, for a trace that is longer than the receipt's
 const ownSwap = 3_000 // ms in which the agent's word of a swap is no news
 
 await task(about, async ({ flags, operands }) => {
@@ -52,8 +53,12 @@ await task(about, async ({ flags, operands }) => {
   const tails = new Map<string, string[]>()
   const swapped = new Map<string, number>()
   const runs = new Map<string, string>()
+  const me = { by: developer(), knows: (sha256: string) => has(chosen.binary, sha256) }
+  /** Another developer has put a binary there: nothing is deployed, until one's own runs there again. */
+  let held = ''
+  const taken = new Map<string, Claim>() // the pods that run it
   let current: Edit | undefined
-  let newest: { readonly sha256: string; readonly words: string } | undefined
+  let newest: { readonly parcel: Parcel; readonly words: string } | undefined
   let build = { ended: Promise.resolve(), abort: new AbortController() }
 
   const logs = followed(there, heard)
@@ -68,6 +73,7 @@ await task(about, async ({ flags, operands }) => {
       runs.delete(pod.name)
       logs.drop(pod)
       pods.remove(pod)
+      taken.delete(pod.name)
     },
     trouble: (why) => say(`waiting: ${why}`),
   })
@@ -115,11 +121,20 @@ await task(about, async ({ flags, operands }) => {
     await ended
   }
 
-  async function built(begin: number, signal: AbortSignal): Promise<void> {
+  function open(): void {
     pods.open((pod, greeting) => {
-      runs.set(pod.name, binaryWords(greeting))
-      if (encoding === 'delta') warm(chosen.binary, greeting.values.get('sha256')) // while the build runs
+      owned(pod, greeting)
+      if (encoding === 'delta') warm(chosen.binary, greeting.values.get('sha256'))
     })
+  }
+
+  /** Nothing is to be sent. In the sandbox an exec costs nothing; to a pod it stays open for the next save. */
+  function rest(): void {
+    if (there.kind === 'local') pods.close()
+  }
+
+  async function built(begin: number, signal: AbortSignal): Promise<void> {
+    open()
     if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
     let said = ''
     try {
@@ -133,17 +148,21 @@ await task(about, async ({ flags, operands }) => {
       if (signal.aborted) return
       for (const line of lines(said)) say(line)
       recordBuild(made)
-      if (made.sha256 === newest?.sha256) return unchanged(made)
-      const parcel = { ...parcelFrom(chosen.binary, bytes, made.sha256, made.version), equip: equipper(there, chosen) }
-      newest = { sha256: made.sha256, words: `${made.version} ${made.sha256.slice(0, 8)}` }
-      deploy(begin, parcel)
+      if (made.sha256 === newest?.parcel.sha256 && held === '') return unchanged(made)
+      const parcel: Parcel = {
+        ...parcelFrom(chosen.binary, bytes, made.sha256, made.version),
+        equip: equipper(there, chosen),
+      }
+      newest = { parcel, words: `${made.version} ${made.sha256.slice(0, 8)}` }
+      if (held !== '') kept(newest.words, parcel)
+      else deploy(begin, parcel)
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       if (!signal.aborted) failed(said === '' ? error.message : said, begin)
     }
   }
 
-  function deploy(begin: number, parcel: Parameters<typeof edit>[0]['parcel']): void {
+  function deploy(begin: number, parcel: Parcel): void {
     const own = resolve(chosen.goDir)
     const saved = { begin, built: performance.now(), parcel, pods: pods.pods(), own, tail: tailOf }
     let told = false
@@ -170,6 +189,54 @@ await task(about, async ({ flags, operands }) => {
     const receipt = outcome.delivery?.receipt ?? outcome.receipt
     if (receipt !== undefined) runs.set(pod.name, binaryWords(receipt))
     mine.order.done(pod, outcome)
+    if (outcome.claim !== undefined) takenOver(pod, outcome.claim)
+  }
+
+  /** What a pod says it runs: is it another developer's, or one's own again? */
+  function owned(pod: Pod, receipt: Receipt): void {
+    runs.set(pod.name, binaryWords(receipt))
+    const claim = claimed(receipt, me)
+    if (claim !== undefined) return takenOver(pod, claim)
+    taken.delete(pod.name)
+    // a pod that is new, with the binary of its image, is no consent
+    if (held !== '' && taken.size === 0 && receipt.values.get('by') === me.by) free()
+  }
+
+  function takenOver(pod: Pod, claim: Claim): void {
+    const before = taken.get(pod.name)
+    taken.set(pod.name, claim)
+    held = `${pod.name}: ${claim.words}`
+    pods.halt()
+    if (before?.words === claim.words) return
+    if (json) print(JSON.stringify({ event: 'taken', pod: pod.name, by: claim.by, error: claim.words }))
+    else say(`taken over: ${held}; nothing is deployed any more - ${takeOver}`)
+  }
+
+  /** deploy-dev --take-over was told to. */
+  function free(): void {
+    held = ''
+    if (json) print(JSON.stringify({ event: 'free' }))
+    else say('the pods are yours again: each save is deployed')
+    if (newest !== undefined) deploy(performance.now(), newest.parcel)
+  }
+
+  /** A build that is not deployed. */
+  function kept(words: string, { version, sha256 }: Parcel): void {
+    rest()
+    const time = new Date()
+    if (json) print(JSON.stringify({ event: 'edit', time: time.toISOString(), result: 'taken', version, sha256 }))
+    else shown.result(`${clock(time)} ${words} built, not deployed: ${held} - ${takeOver}`)
+  }
+
+  /** A swap that was not ours: whose is it? */
+  async function look(name: string): Promise<void> {
+    const pod = pods.pods().find((each) => each.name === name)
+    if (pod === undefined) return
+    try {
+      owned(pod, await statusOf(there, pod))
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error // the next delivery will tell
+    }
   }
 
   function finished(mine: Edit): void {
@@ -177,16 +244,18 @@ await task(about, async ({ flags, operands }) => {
     if (json) print(JSON.stringify(mine.record()))
     else shown.result(mine.line())
     for (const trouble of mine.troubles()) say(`error: ${trouble}`)
+    // what the next save would else wait for; not before the pods are done with
+    if (there.kind === 'kubernetes' && current === mine) setImmediate(open)
     // not before the pods have it
-    if (mine.troubles().length > 0) return
+    if (mine.troubles().length > 0 || held !== '') return
     remember(chosen.binary, parcel.sha256)
-    if (encoding === 'delta') warm(chosen.binary, parcel.sha256) // until the next save there is time
+    if (encoding === 'delta') warm(chosen.binary, parcel.sha256)
   }
 
   /** A pod that came after an edit, or could not be reached then. */
   function late(pod: Pod, outcome: Outcome): void {
     const { result, delivery, error } = outcome
-    if (result === 'gone' || result === 'overtaken') return
+    if (result === 'gone' || result === 'overtaken' || result === 'taken') return // takenOver has told of it
     const { sent = 0, receipt, ms = 0 } = delivery ?? {}
     const version = receipt?.values.get('version') ?? ''
     const sha256 = receipt?.values.get('sha256') ?? ''
@@ -200,14 +269,14 @@ await task(about, async ({ flags, operands }) => {
   }
 
   function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }): void {
-    pods.close()
+    rest()
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'same', version, sha256 }))
     else if (current?.over() !== false)
       shown.result(`${clock(new Date())} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
   }
 
   function failed(output: string, begin: number): void {
-    pods.close()
+    rest()
     for (const line of lines(output)) say(line)
     const stays = newest === undefined ? '' : `; ${newest.words} runs on`
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
@@ -220,12 +289,15 @@ await task(about, async ({ flags, operands }) => {
     const text = clean(line)
     if (!isTable(line)) {
       const tail = tails.get(pod) ?? []
-      tails.set(pod, [...tail, text].slice(-kept))
+      tails.set(pod, [...tail, text].slice(-tailLength))
       return say(prefix(pod, text))
     }
     const [, type, , , message = '', , reason = ''] = text.split('\t')
+    const swap = message === 'killed & restarted'
     const own = performance.now() - (swapped.get(pod) ?? -Infinity) < ownSwap
-    if (type === 'TYPE' || (message === 'killed & restarted' && own)) return
+    if (swap) swapped.delete(pod) // the next one is another's
+    if (type === 'TYPE' || (swap && own)) return
+    if (swap || held !== '') void look(pod)
     say(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
   }
 

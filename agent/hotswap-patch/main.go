@@ -33,12 +33,8 @@ func main() {
 	if err != nil {
 		fail(err)
 	}
-	out := bufio.NewWriterSize(os.Stdout, 64<<10)
-	sum, err := patch(old, bufio.NewReader(os.Stdin), out)
+	sum, err := patch(old, bufio.NewReader(os.Stdin), os.Stdout)
 	if err != nil {
-		fail(err)
-	}
-	if err := out.Flush(); err != nil {
 		fail(err)
 	}
 	fmt.Fprintf(os.Stderr, "\nsha256=%x", sum)
@@ -52,10 +48,12 @@ func fail(err error) {
 var (
 	errCut     = errors.New("the patch is cut")
 	errDamaged = errors.New("the patch is damaged")
+	errOther   = errors.New("the patch is for another file")
 )
 
-// patch writes the file that the patch in in makes of old, and returns its sha256.
-func patch(old io.ReaderAt, in io.Reader, out io.Writer) ([]byte, error) {
+// patch writes the file that the patch in in makes of old, and returns its sha256. Whether old is the right file, the hash of
+// the new one shows: that of old is made only to say what is wrong.
+func patch(old *os.File, in io.Reader, out io.Writer) ([]byte, error) {
 	head := make([]byte, len(magic)+16+64)
 	if _, err := io.ReadFull(in, head); err != nil {
 		return nil, errCut
@@ -69,53 +67,96 @@ func patch(old io.ReaderAt, in io.Reader, out io.Writer) ([]byte, error) {
 	if oldSize > largest || newSize > largest {
 		return nil, errDamaged
 	}
-	hashed := sha256.New()
-	// one byte more shows a file that is longer
-	if n, err := io.Copy(hashed, io.NewSectionReader(old, 0, int64(oldSize)+1)); err != nil {
+	if stat, err := old.Stat(); err != nil {
 		return nil, err
-	} else if uint64(n) != oldSize || !bytes.Equal(hashed.Sum(nil), oldHash) {
-		return nil, errors.New("the patch is for another file")
+	} else if uint64(stat.Size()) != oldSize {
+		return nil, errOther
 	}
+	to := newSink(out)
+	p := &patcher{old: old, oldSize: int64(oldSize), out: bufio.NewWriterSize(to, chunk), buffer: make([]byte, block)}
+	err := p.file(in, newSize)
+	if err == nil {
+		err = p.out.Flush()
+	}
+	sum, failed := to.close()
+	if err == nil {
+		err = failed
+	}
+	if err == nil && !bytes.Equal(sum, newHash) {
+		err = errDamaged
+	}
+	if err == errDamaged {
+		hashed := sha256.New()
+		if _, failed := io.Copy(hashed, io.NewSectionReader(old, 0, int64(oldSize))); failed == nil && !bytes.Equal(hashed.Sum(nil), oldHash) {
+			err = errOther
+		}
+	}
+	return sum, err
+}
 
-	p := &patcher{old: old, oldSize: int64(oldSize), hashed: sha256.New(), out: out, buffer: make([]byte, block)}
+// sink hashes and writes while the next bytes are made.
+type sink struct {
+	*io.PipeWriter
+	hashed hash.Hash
+	done   chan error
+}
+
+const chunk = 256 << 10
+
+func newSink(out io.Writer) *sink {
+	reader, writer := io.Pipe()
+	s := &sink{writer, sha256.New(), make(chan error, 1)}
+	go func() {
+		_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(s.hashed, out)}, reader, make([]byte, chunk))
+		reader.CloseWithError(err)
+		s.done <- err
+	}()
+	return s
+}
+
+// close waits until all is written, and returns its sha256.
+func (s *sink) close() ([]byte, error) {
+	s.PipeWriter.Close()
+	err := <-s.done
+	return s.hashed.Sum(nil), err
+}
+
+// file makes the whole file.
+func (p *patcher) file(in io.Reader, newSize uint64) error {
 	var count [1]byte
 	if _, err := io.ReadFull(in, count[:]); err != nil || count[0] == run {
-		return nil, errCut
+		return errCut
 	}
 	p.constants = make([]uint32, count[0])
 	if err := binary.Read(in, binary.LittleEndian, p.constants); err != nil {
-		return nil, errCut
+		return errCut
 	}
 	for made := uint64(0); made < newSize; {
 		var lengths [6]uint32
 		if err := binary.Read(in, binary.LittleEndian, &lengths); err != nil {
-			return nil, errCut
+			return errCut
 		}
 		size := uint64(lengths[0])
 		if size == 0 || size > block || size > newSize-made {
-			return nil, errDamaged
+			return errDamaged
 		}
 		for i, length := range lengths[1:] {
 			if length > packed {
-				return nil, errDamaged
+				return errDamaged
 			}
 			if err := p.streams[i].load(in, int64(length)); err != nil {
-				return nil, err
+				return err
 			}
 		}
 		if err := p.block(int64(size)); err != nil {
-			return nil, err
+			return err
 		}
 		made += size
 	}
 	if n, _ := in.Read(make([]byte, 1)); n != 0 {
-		return nil, errDamaged
+		return errDamaged
 	}
-	sum := p.hashed.Sum(nil)
-	if !bytes.Equal(sum, newHash) {
-		return nil, errDamaged
-	}
-	return sum, nil
+	return nil
 }
 
 // stream is one deflated stream of a block.
@@ -170,8 +211,7 @@ type patcher struct {
 	at        int64 // where the last copy from old ended
 	constants []uint32
 	streams   [5]stream
-	hashed    hash.Hash
-	out       io.Writer
+	out       *bufio.Writer
 	buffer    []byte // a block
 }
 
@@ -189,7 +229,7 @@ func (p *patcher) block(size int64) error {
 		if _, err := io.ReadFull(p.streams[inserted].reader, p.buffer[:insert]); err != nil {
 			return errDamaged
 		}
-		if err := p.write(p.buffer[:insert]); err != nil {
+		if _, err := p.out.Write(p.buffer[:insert]); err != nil {
 			return err
 		}
 		if copied == 0 {
@@ -259,12 +299,6 @@ func (p *patcher) copy(length int64) error {
 		}
 		rest = rest[count:]
 	}
-	return p.write(piece)
-}
-
-// write passes bytes on.
-func (p *patcher) write(piece []byte) error {
-	p.hashed.Write(piece)
 	_, err := p.out.Write(piece)
 	return err
 }

@@ -22,7 +22,7 @@ export function remember(file: string, sha256: string): void {
 
 const pathOf = (file: string, sha256: string) => join(folder, `${basename(file)}-${sha256}`)
 
-/** Whether a binary with that hash was kept; whether it is whole, recall() finds. */
+/** Whether the binary with that hash was delivered from here, not long ago; whether it is kept whole, recall() finds. */
 export function has(file: string, sha256: string): boolean {
   return statSync(pathOf(file, sha256), { throwIfNoEntry: false }) !== undefined
 }

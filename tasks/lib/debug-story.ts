@@ -91,7 +91,8 @@ export function plot(before: Receipt, { values, log }: Receipt): string {
   if (value('result') === 'rolled-back')
     return joined(`the new binary crashed ${because}, ${binaryWords(now)} is back`, fault(now))
   if (same('sha256')) return joined(`${binaryWords(now)} was started again`, fault(now))
-  return joined(`swapped: ${binaryWords(before)} → ${binaryWords(now)}`, fault(now))
+  const by = same('by') || value('by') === '' ? '' : ` by ${value('by')}`
+  return joined(`swapped${by}: ${binaryWords(before)} → ${binaryWords(now)}`, fault(now))
 }
 
 function moved(now: Receipt): string {

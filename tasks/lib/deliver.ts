@@ -8,10 +8,12 @@ import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { isInjected } from './agent-command.ts'
 import { buildOf, recordMachine } from './builds.ts'
+import { has } from './cache.ts'
 import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { memoryFault } from './memory.ts'
+import { claimed, takeOver, type Claim, type Developer } from './owner.ts'
 import { decodes, pack, type Encoding, type Packed } from './packing.ts'
 import { patch } from './patches.ts'
 import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
@@ -21,8 +23,8 @@ import { size } from './words.ts'
 
 const gzip = promisify(gzipWithCallback)
 
-/** A binary that is to be delivered. */
-export interface Parcel {
+/** A binary that is to be delivered, and by whom. */
+export interface Parcel extends Developer {
   readonly bytes: Buffer
   readonly sha256: string
   /** Go's word for the machine that it is for. */
@@ -30,8 +32,6 @@ export interface Parcel {
   /** It holds debug information: it runs through the wrapper. */
   readonly debug: boolean
   readonly version: string
-  /** USER@HOST. */
-  readonly by: string
   /** The bytes under an encoding, made once however many pods get them. */
   readonly encoded: (encoding: 'raw' | 'gzip') => Promise<Buffer>
   /** The patch on the binary with that sha256, made once; undefined where that is not in the cache. */
@@ -50,6 +50,8 @@ export interface Delivery {
   readonly receipt: Receipt
   /** From the first byte to the receipt. */
   readonly ms: number
+  /** Whose binary it took the place of. */
+  readonly from?: Claim | undefined
 }
 
 /** Who is told of a delivery, and what it may begin with. */
@@ -64,6 +66,8 @@ export interface Terms {
   readonly opening?: Opening | undefined
   /** Says which encoding was chosen, and why. */
   readonly explain?: boolean
+  /** Takes the place of another developer's binary too. */
+  readonly takeOver?: boolean
   /** Ends the delivery for as long as there are bytes to go: the pod then changes nothing. */
   readonly signal?: AbortSignal
 }
@@ -71,6 +75,8 @@ export interface Terms {
 /** An exec of put whose greeting has been read. It holds nobody's lock, and waits for a header as long as it may. */
 export interface Opening {
   readonly greeting: Receipt
+  /** When that was, as performance.now() tells it. */
+  readonly at: number
   /** Nothing has ended it. */
   readonly alive: () => boolean
   readonly stdin: Writable
@@ -120,7 +126,8 @@ export function parcelFrom(
     bytes,
     sha256,
     version: version ?? buildOf(sha256)?.version ?? '',
-    by: `${word(userInfo().username)}@${word(hostname())}`,
+    by: developer(),
+    knows: (known) => has(file, known),
     encoded: (encoding) => {
       const present = made.get(encoding) ?? (encoding === 'raw' ? Promise.resolve(bytes) : gzipped(bytes, () => wanted))
       made.set(encoding, present)
@@ -155,6 +162,11 @@ async function gzipped(bytes: Buffer, wanted: () => boolean): Promise<Buffer> {
   return Buffer.concat(made)
 }
 
+/** USER@HOST, by which a pod names who deployed there. */
+export function developer(): string {
+  return `${word(userInfo().username)}@${word(hostname())}`
+}
+
 /** As a header may hold it. */
 function word(text: string): string {
   return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 64)
@@ -166,11 +178,19 @@ const links = new WeakSet<Error>()
 const patched = new WeakSet<Error>()
 // An earlier try had arrived, and the pod is still at it: no try of its own.
 const underway = new WeakSet<Error>()
+// Another binary had come since the greeting: what runs now is looked at anew.
+const passed = new WeakSet<Error>()
+// Another developer's binary runs there.
+const taken = new WeakMap<Error, Claim>()
+const looks = 5 // at a pod that keeps changing
 const tries = 4 // the first one, and three more
 const swapPatience = 60_000 // ms for a swap that an earlier try has set off
 
 /** Whether an error is one of the link: the next try may find it whole. */
 export const isBroken = (error: Error) => links.has(error)
+
+/** Whose binary an error is about that was left in its place; undefined for any other error. */
+export const claimOf = (error: Error) => taken.get(error)
 
 /**
  * Sends a parcel to a pod and waits for the receipt; over a link that is cut, again, up to three times. Throws UserError,
@@ -192,6 +212,7 @@ export async function deliver(
   let wanted = encoding
   let waited = 0
   let { opening } = terms
+  let looked = 1
   for (let turn = 1; ;) {
     try {
       const delivery = await attempt(target, pod, parcel, wanted, { ...terms, sent: told, opening })
@@ -202,6 +223,10 @@ export async function deliver(
       if (error instanceof UserError && patched.has(error) && wanted === 'delta') {
         say(`${error.message.replace(/; .*$/s, '')} - sending the whole file`)
         wanted = 'gzip'
+        continue
+      }
+      if (error instanceof UserError && passed.has(error) && looked < looks) {
+        looked += 1
         continue
       }
       if (!(error instanceof UserError) || target.kind === 'local' || terms.signal?.aborted === true) throw error
@@ -258,6 +283,7 @@ export async function open(target: Target, pod: Pod, words = ['put', pod.binary]
     watch.done() // the agent waits for a header without a limit
     return {
       greeting,
+      at: performance.now(),
       alive: () => child.exitCode === null && child.signalCode === null,
       stdin: child.stdin,
       next,
@@ -277,7 +303,7 @@ async function attempt(
   pod: Pod,
   parcel: Parcel,
   wanted: Encoding,
-  { sent: progress, up, refused: unhappy, opening: given, signal, explain }: Terms,
+  { sent: progress, up, refused: unhappy, opening: given, signal, explain, takeOver: over }: Terms,
 ): Promise<Delivery> {
   const begin = performance.now()
   let opening = given
@@ -309,6 +335,8 @@ async function attempt(
       stdin.end() // before a header: nothing changes
       return { pod: pod.name, sent: 0, receipt: greeting, ms: performance.now() - begin }
     }
+    const from = claimed(greeting, parcel)
+    if (from !== undefined && over !== true) throw claimError(from)
     const machine = archOfUname(greeting.values.get('machine') ?? '')
     // the sandbox is this machine, whatever the cluster's nodes are
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
@@ -334,7 +362,7 @@ async function attempt(
     let sent = 0
     const sending = send(
       stdin,
-      Buffer.from(header(parcel, body.length, packed, wrapped ? 'wrapped' : 'plain')),
+      Buffer.from(header(parcel, body.length, packed, wrapped ? 'wrapped' : 'plain', over === true ? 'any' : greeting)),
       body,
       (count) => {
         sent = count
@@ -362,28 +390,40 @@ async function attempt(
         receipt.values.get('reason')?.includes(`: ${parcel.by} since `) === true
       )
         underway.add(error)
+      if (receipt.values.get('reason') === 'another binary runs by now') passed.add(error)
       throw error
     }
-    return { pod: pod.name, sent, receipt, ms: performance.now() - begin }
+    return { pod: pod.name, sent, receipt, ms: performance.now() - begin, from }
   } catch (error) {
     if (!(error instanceof UserError) || error.message.startsWith(`${pod.name}: `)) throw error
     const named = new UserError(`${pod.name}: ${error.message}`)
-    for (const kind of [links, underway, patched]) if (kind.has(error)) kind.add(named)
+    for (const kind of [links, underway, patched, passed]) if (kind.has(error)) kind.add(named)
+    const claim = taken.get(error)
+    if (claim !== undefined) taken.set(named, claim)
     throw named
   } finally {
     opening?.close()
   }
 }
 
-/** The header line of put. */
+function claimError(claim: Claim): UserError {
+  const error = new UserError(`${claim.words} - ${takeOver}`)
+  taken.set(error, claim)
+  return error
+}
+
+/** The header line of put. It is refused where by then another binary runs than the greeting says. */
 export function header(
-  { sha256, version, by }: Pick<Parcel, 'sha256' | 'version' | 'by'>,
+  { bytes, sha256, version, by }: Pick<Parcel, 'bytes' | 'sha256' | 'version' | 'by'>,
   length: number,
   { encoding, base }: Pick<Packed, 'encoding' | 'base'>,
   run: 'plain' | 'wrapped',
+  greeting: Receipt | 'any' = 'any',
 ): string {
   const on = base === undefined ? '' : ` base=${base}`
-  return `sha256=${sha256} size=${length} encoding=${encoding}${on} run=${run} version=${version} by=${by}\n`
+  const of = encoding === 'raw' ? '' : ` whole=${bytes.length}`
+  const over = greeting === 'any' ? '' : ` over=${greeting.values.get('sha256') ?? 'none'}`
+  return `sha256=${sha256} size=${length} encoding=${encoding}${on}${of} run=${run} version=${version} by=${by}${over}\n`
 }
 
 export async function send(

@@ -145,14 +145,16 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
   /** The worst that happened to a pod. */
   function result(): 'ok' | Outcome['result'] {
     const results = counted().map(({ outcome }) => outcome?.result)
-    const bad = (['crashed', 'rolled-back', 'failed', 'overtaken'] as const).find((word) => results.includes(word))
+    const bad = (['crashed', 'rolled-back', 'failed', 'taken', 'overtaken'] as const).find((word) =>
+      results.includes(word),
+    )
     return bad ?? (results.length === 0 ? 'gone' : 'ok')
   }
 
   function verdict(): string {
     const how = result()
     const [many, all] = [counted().filter(({ outcome }) => outcome?.result === how).length, counted().length]
-    const word = how === 'rolled-back' ? 'rolled back' : how
+    const word = how === 'rolled-back' ? 'rolled back' : how === 'taken' ? 'taken over' : how
     return how === 'ok' || many === all ? word : `${word} on ${many} of ${all}`
   }
 

@@ -1,5 +1,6 @@
-// The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open while it is built.
-import { deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+// The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open for it.
+import { claimOf, deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import type { Claim } from './owner.ts'
 import type { Encoding } from './packing.ts'
 import type { Receipt } from './receipt.ts'
 import { onEnd, UserError } from './task.ts'
@@ -7,11 +8,13 @@ import type { Pod, Target } from './target.ts'
 
 /** How a delivery went. */
 export interface Outcome {
-  readonly result: 'running' | 'already' | 'rolled-back' | 'crashed' | 'failed' | 'overtaken' | 'gone'
+  readonly result: 'running' | 'already' | 'rolled-back' | 'crashed' | 'failed' | 'overtaken' | 'taken' | 'gone'
   readonly delivery?: Delivery
   /** Of a program that crashed. */
   readonly receipt?: Receipt
   readonly error?: string
+  /** Of a pod that was left to another developer: `taken`. */
+  readonly claim?: Claim
 }
 
 /** A binary that all pods are to run, and who is told how it gets there. */
@@ -27,12 +30,14 @@ export interface Fleet {
   readonly add: (pod: Pod) => void
   readonly remove: (pod: Pod) => void
   readonly pods: () => readonly Pod[]
-  /** Opens an exec to each pod that has none; each greeting is told: it names what the pod runs. */
+  /** Opens an exec to each pod that has none, or an old one; each new greeting is told: it names what the pod runs. */
   readonly open: (greeted: (pod: Pod, greeting: Receipt) => void) => void
   /** Closes them: there is nothing to send. */
   readonly close: () => void
   /** All pods get this, and those that come. What is still on its way to one is given up. */
   readonly deploy: (order: Order) => void
+  /** No pod gets anything any more, until the next deploy. What is still on its way to one is given up. */
+  readonly halt: () => void
 }
 
 interface Member {
@@ -49,6 +54,7 @@ interface Member {
 }
 
 const atOnce = 8 // pods
+const fresh = 180_000 // ms: load balancers forget a silent connection after 4 minutes and more
 const retries = [500, 1_000, 2_000, 5_000] // ms before the next try to reach a pod; the last one again and again
 const patience = 4 // tries to reach a pod before anybody is told
 
@@ -82,7 +88,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
     open: (greeted) => {
       // those above are opened in their turn; what a pod says while it swaps is soon not true any more
       for (const member of [...members.values()].slice(0, atOnce))
-        if (!member.busy) member.opening ??= opened(member.pod, greeted)
+        if (!member.busy) member.opening = renewed(member, greeted)
     },
     close: () => {
       for (const member of members.values()) if (!member.busy) drop(member)
@@ -98,6 +104,22 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
         void serve(member)
       }
     },
+    halt: () => {
+      wanted = undefined
+      for (const member of members.values()) {
+        const { due } = member
+        member.due = undefined
+        member.sending.abort()
+        if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
+      }
+    },
+  }
+
+  async function renewed({ pod, opening }: Member, greeted: (pod: Pod, greeting: Receipt) => void) {
+    const present = await opening
+    if (present?.alive() === true && performance.now() - present.at < fresh) return present
+    present?.close()
+    return opened(pod, greeted)
   }
 
   function opened(pod: Pod, greeted: (pod: Pod, greeting: Receipt) => void): Promise<Opening | undefined> {
@@ -174,6 +196,8 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
           receipt: crash,
           error: error.message,
         }
+      const claim = claimOf(error)
+      if (claim !== undefined) return { result: 'taken', claim, error: error.message }
       if (!member.present) return { result: 'gone' }
       if (sending.signal.aborted) return { result: 'overtaken' }
       const unreached = isBroken(error) || error.message.includes(': no agent answers ')

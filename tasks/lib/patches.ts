@@ -1,5 +1,7 @@
 // Patches on the binaries in the cache, made in a thread of their own, so that progress and Ctrl-C stay alive.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { has, newest } from './cache.ts'
 import { largest } from './delta.ts'
@@ -37,7 +39,13 @@ export async function patch(file: string, from: string, bytes: Buffer, sha256: s
   return bases.includes(from) ? thread().patch({ from, bytes, sha256 }) : undefined
 }
 
+/** Ends the thread: nobody waits for a patch any more. */
+export function close(): void {
+  present?.close()
+}
+
 interface Thread {
+  readonly close: () => void
   readonly tell: (order: Order) => void
   readonly patch: (of: {
     readonly from: string
@@ -54,7 +62,8 @@ function thread(): Thread {
 }
 
 function started(): Thread {
-  const worker = new Worker(join(root, 'tasks/lib/patches-thread.mjs'))
+  const compiled = fileURLToPath(new URL('patches-thread.js', import.meta.url)) // by tasks/run, beside the task
+  const worker = new Worker(existsSync(compiled) ? compiled : join(root, 'tasks/lib/patches-thread.mjs'))
   const turned = new Map<number, { resolve: (patch: Buffer | undefined) => void; reject: (error: Error) => void }>()
   let count = 0
   worker.on('message', ({ turn, patch: made }: Answer) => {
@@ -74,6 +83,7 @@ function started(): Thread {
   worker.unref()
   const tell = (order: Order) => worker.postMessage(order)
   return {
+    close: () => void worker.terminate(),
     tell,
     patch: (of) =>
       new Promise((resolve, reject) => {

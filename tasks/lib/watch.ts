@@ -100,10 +100,12 @@ export async function watch(
     const old = [...list.folders, ...list.files]
     list = next
     const now = look(list)
-    // what was there before keeps the state that the last build has seen
+    // what was there before keeps the state that the last build has seen, and a folder the one that Go was asked about: a
+    // file may have come since; a new folder is asked about once more
     for (const path of now.keys()) {
       const state = seen.get(path)
-      if (state !== undefined && before.has(path)) now.set(path, state)
+      if (list.folders.includes(path)) now.set(path, state ?? '')
+      else if (state !== undefined && before.has(path)) now.set(path, state)
     }
     seen = now
     listings = new Map(list.files.map((file) => [file, listingOf(file)]))

@@ -293,6 +293,8 @@ export interface Sent {
   readonly by?: string
   readonly sha256?: string
   readonly size?: number
+  /** false: the header does not say how large the whole is. */
+  readonly whole?: boolean
   readonly more?: string
   /** Leaves stdin open: the answer must come all the same. */
   readonly open?: boolean
@@ -490,6 +492,7 @@ export class Box {
 export function header(bytes: Buffer, sent: Sent = {}): string {
   const { encoding = 'raw', size = bytes.length, run, version, by, more } = sent
   const words = [`sha256=${sent.sha256 ?? sha256(bytes)}`, `size=${size}`, `encoding=${encoding}`]
+  if (encoding !== 'raw' && sent.whole !== false) words.push(`whole=${bytes.length}`)
   if (run) words.push(`run=${run}`)
   if (version) words.push(`version=${version}`)
   if (by) words.push(`by=${by}`)

@@ -22,11 +22,18 @@ async function refused(box: Box, answer: { code: number; receipt: Receipt }, cod
   box.clean()
 }
 
-for (const encoding of ['raw', 'gzip']) {
-  put(`swaps a binary that comes as ${encoding}, and proves it`, async (box) => {
+for (const [encoding, whole] of [['raw'], ['gzip'], ['gzip', false]] as const) {
+  const title = whole === false ? `${encoding}, of an unknown size` : encoding
+  put(`swaps a binary that comes as ${title}, and proves it`, async (box) => {
     const { agent, pid, bytes } = await box.serving()
     const next = program({ version: 'v2' })
-    const { code, receipt } = await box.put(next, { encoding, version: 'v1-3-gabc', by: 'jane@laptop', run: 'plain' })
+    const { code, receipt } = await box.put(next, {
+      encoding,
+      whole,
+      version: 'v1-3-gabc',
+      by: 'jane@laptop',
+      run: 'plain',
+    })
     assert.is(code, 0)
     assert.is(receipt.result, 'running')
     assert.is(receipt.sha256, sha256(next))
@@ -182,6 +189,7 @@ put('rejects header lines that are not valid, and runs no word of them', async (
   const bait = path.join(box.dir, 'bait')
   const valid = `sha256=${hex} size=10 encoding=raw`
   const hostile: Record<string, string> = {
+    'a whole that is no number': `sha256=${hex} size=10 encoding=gzip whole=1e9`,
     'an empty line': '',
     'no key at all': 'GET / HTTP/1.1',
     'no size': `sha256=${hex} encoding=raw`,
@@ -228,6 +236,21 @@ put('takes no header beyond 4 KiB, and reads none without an end for ever', asyn
   const endless = box.opened()
   endless.send('x'.repeat(40_000_000))
   await refused(box, await endless.answer(20), 2, pid, bytes)
+})
+
+put('over: takes the place of that binary alone, and of none where none is named', async (box) => {
+  const { pid, bytes } = await box.serving()
+  const next = program({ version: 'v2' })
+  for (const over of [sha256(next), 'none']) {
+    const { code, receipt } = await box.put(next, { more: `over=${over}`, by: 'jane@laptop' })
+    assert.equal([code, receipt.result, receipt.reason], [4, 'busy', 'another binary runs by now'])
+    assert.is(receipt.sha256, sha256(bytes))
+    box.serves(pid, bytes)
+    box.clean()
+  }
+  assert.is((await box.put(next, { more: 'over=some' })).code, 2)
+  assert.is((await box.put(next, { more: `over=${sha256(bytes)}` })).code, 0)
+  assert.is((await box.put(bytes)).code, 0)
 })
 
 put('changes nothing for a header that is cut short', async (box) => {

@@ -103,7 +103,7 @@ function compiled(dir: string, task: string): string {
     if (status !== 0) throw new Error(`tasks/run ${task}: ${stderr}`)
     upToDate.add(task)
   }
-  cpSync(join(top, file), join(dir, file))
+  for (const each of [file, '.hotswap/tasks/patches-thread.js']) cpSync(join(top, each), join(dir, each))
   return join(dir, file)
 }
 

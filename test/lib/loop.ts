@@ -94,6 +94,9 @@ export interface Said {
   readonly stderr: string
 }
 
+/** Another developer. */
+export const colleague = 'bob@elsewhere'
+
 /** The first line of stderr of every task on local. */
 export const where = 'local · .hotswap/local\n'
 
@@ -214,6 +217,15 @@ export class Loop {
     const { stdout } = spawnSync('sh', [agent, 'status', this.bin], { encoding: 'utf8', env })
     const pairs = stdout.split('\n').map((line) => /^([a-z0-9-]+)=(.*)$/.exec(line)?.slice(1, 3) ?? ['', ''])
     return Object.fromEntries(pairs.reverse())
+  }
+
+  /** Another developer's upload, through the real agent: what its put says. */
+  colleague(bytes: Buffer, version: string, more = ''): string {
+    const sent = `size=${bytes.length} encoding=raw run=plain version=${version} by=${colleague} ${more}`
+    const input = Buffer.concat([Buffer.from(`sha256=${sha256(bytes)} ${sent}\n`), bytes])
+    const env = { PATH: process.env.PATH, HOTSWAP_TEST_DIR: this.dir }
+    const agent = existsSync(this.real) ? this.real : this.agent
+    return spawnSync('sh', [agent, 'put', this.bin], { input, encoding: 'utf8', env }).stdout
   }
 
   pid = () => Number(this.receipt().pid)

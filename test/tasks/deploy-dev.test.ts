@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { size } from '../../tasks/lib/words.ts'
 import { program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
-import { cases, delivered, failed, freePort, short, where } from '../lib/loop.ts'
+import { cases, colleague, delivered, failed, freePort, short, where } from '../lib/loop.ts'
 import { objects } from '../lib/json.ts'
 
 const deploy = cases('deploy-dev')
@@ -57,6 +57,57 @@ deploy('a delta: the decoder is sent once, then kilobytes instead of the whole',
   assert.match(rescued.stderr, /local: rejected: damaged: .*broken.* - sending the whole file\n$/)
   assert.is(rescued.code, 0)
   loop.runs(loop.pid(), fifth)
+})
+
+const claim = (bytes: Buffer, version: string) =>
+  `local: ${colleague}'s ${version} ${short(bytes)} has run there since YYYY-MM-DDTHH:MM:SSZ - agree with them, then npm run deploy-dev -- --take-over`
+
+deploy(
+  "another developer's binary is left as it is: whose, which, since when; --take-over replaces it",
+  async (loop) => {
+    loop.built(v2)
+    await loop.serving(v1)
+    const theirs = program({ version: 'theirs' })
+    assert.match(loop.colleague(theirs, 'v9'), /^result=running$/m)
+    const pid = loop.pid()
+    assert.equal(await loop.task('deploy-dev'), failed(claim(theirs, 'v9')))
+    const { code, stdout } = await loop.task('deploy-dev', ['--json'])
+    assert.equal([code, objects('deploy-dev', stdout)[0]?.error], [1, claim(theirs, 'v9')])
+    loop.runs(pid, theirs)
+    const status = await loop.task('status-dev')
+    assert.match(status.stdout, new RegExp(`  ${colleague}  YYYY-MM-DDTHH:MM:SSZ  `), 'status-dev says who')
+
+    const taken = await loop.task('deploy-dev', ['--take-over'])
+    const had = claim(theirs, 'v9').replace('has run', 'had run').replace(/ - .*/, '').replace('local: ', '')
+    assert.equal(taken, { ...delivered(v2), stderr: `${where}local: taken over: ${had}\n` })
+    loop.runs(loop.pid(), v2)
+
+    // one's own is replaced without a word, and so is what was delivered from here
+    loop.built(v1)
+    assert.equal(await loop.task('deploy-dev'), delivered(v1))
+    assert.match(loop.colleague(v2, 'v2'), /^result=running$/m)
+    assert.equal(await loop.task('deploy-dev'), delivered(v1))
+    await loop.clean()
+  },
+)
+
+deploy('a binary that comes between the greeting and the upload is not lost', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  const theirs = program({ version: 'theirs' })
+  writeFileSync(join(loop.dir, 'theirs'), theirs)
+  const head = `sha256=${sha256(theirs)} size=${theirs.length} encoding=raw run=plain version=v9 by=${colleague}`
+  // once the greeting has been answered, a colleague deploys, and only then the upload arrives
+  loop.disguised(
+    'put',
+    `cd "\${0%/*}" && mkdir once 2>/dev/null || exec sh "$real" "$@"
+    { IFS= read -r header
+      { echo '${head}'; cat ../theirs; } | sh "$real" put "$2" >said
+      printf '%s\\n' "$header"; cat; } | sh "$real" put "$2"`,
+  )
+  assert.equal(await loop.task('deploy-dev'), failed(claim(theirs, 'v9')))
+  assert.match(loop.copy.read('agent/said'), /^result=running$/m)
+  loop.runs(loop.pid(), theirs)
 })
 
 const sleeper = `package main

@@ -1,9 +1,10 @@
 import { rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { program } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { objects } from '../lib/json.ts'
-import { cases, freePort, pause, until, type Loop } from '../lib/loop.ts'
+import { cases, colleague, freePort, pause, until, type Loop } from '../lib/loop.ts'
 
 const dev = cases('dev')
 
@@ -183,6 +184,46 @@ dev('brings the newest binary to a pod that starts anew', async (loop) => {
   assert.match(late, /^\d\d:\d\d:\d\d local: \S+ [0-9a-f]{8} \d\.\d MB \d+\.\d\d s ok$/)
   await told.answers(greeting)
   assert.is((await told.end()).code, 130)
+})
+
+dev('a colleague takes over: it says so at once, deploys no more, and goes on when told', async (loop) => {
+  const told = await running(loop)
+  await told.answers('hello')
+  const theirs = program({ version: 'theirs' })
+  assert.match(loop.colleague(theirs, 'v9'), /^result=running$/m)
+  const words = `${colleague}'s v9 [0-9a-f]{8} has run there since \\S+`
+  const line = new RegExp(
+    `^taken over: local: ${words}; nothing is deployed any more - agree with them, then npm run`,
+    'm',
+  )
+  await until('the news', () => line.test(told.err()), 10)
+  const pid = loop.pid()
+  const greeting = greet(loop)
+  const [, kept = ''] = await told.until(2)
+  assert.match(kept, new RegExp(`^\\d\\d:\\d\\d:\\d\\d \\S+ [0-9a-f]{8} built, not deployed: local: ${words} - `))
+  loop.runs(pid, theirs)
+  assert.is((await loop.task('deploy-dev', ['--take-over'])).code, 0)
+  assert.match((await told.until(3))[2] ?? '', / nothing sent 1\/1 pods .* ok$/)
+  assert.match(told.err(), /^the pods are yours again: each save is deployed$/m)
+  await told.answers(greeting)
+  const next = greet(loop)
+  await told.answers(next)
+  assert.is((await told.end()).code, 130)
+})
+
+dev("--json: begun on a colleague's binary, it deploys nothing", async (loop) => {
+  const theirs = program({ version: 'theirs' })
+  await loop.up()
+  assert.match(loop.colleague(theirs, 'v9'), /^result=running$/m)
+  const pid = loop.pid()
+  const told = await running(loop, ['--json'])
+  const events = await told.until(3)
+  const [watching, taken, edit] = objects('dev', `${events.join('\n')}\n`)
+  assert.is(watching?.event, 'watching')
+  assert.equal([taken?.event, taken?.pod, taken?.by], ['taken', 'local', colleague])
+  assert.equal([edit?.event, edit?.result], ['edit', 'taken'])
+  assert.is((await told.end()).code, 130)
+  loop.runs(pid, theirs)
 })
 
 dev('a GO_MAIN that is none ends it', async (loop) => {

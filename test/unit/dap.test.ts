@@ -427,6 +427,10 @@ tale('one line for what has happened', () => {
       'wrapper=dlv exec,result=running,pid=8,sha256=bbbbbbbb22,version=v2,run=wrapped',
       'swapped: v1 aaaaaaaa → v2 bbbbbbbb',
     ],
+    [
+      'wrapper=dlv exec,result=running,pid=8,sha256=bbbbbbbb22,version=v2,run=wrapped,by=bob@elsewhere',
+      'swapped by bob@elsewhere: v1 aaaaaaaa → v2 bbbbbbbb',
+    ],
     ['wrapper=dlv exec,result=running,pid=8,sha256=aaaaaaaa11,version=v1,run=wrapped', 'v1 aaaaaaaa was started again'],
     [
       'wrapper=dlv exec,result=running,pid=8,sha256=bbbbbbbb22,version=v2,run=plain',
