@@ -117,18 +117,12 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
     let agent = running(container)
     const isNew = !init && !agent
     if (isNew) {
-      const debugged = !options.inject || !onHost
-      while (debugged && taken.has(port)) port++
+      while (taken.has(port)) port++
       taken.add(port)
       if (port > 65535) faults.push(`${positionOf(source, path)}: ${name}: no port is left above DEBUG_PORT`)
-      const wrapper = debugged ? delve(port, options.debugWait) : ''
-      const { inject, binaryPath } = options
-      const words = inject ? INJECTED : AGENT
-      const binary = inject ? injectedBinary(container, binaryPath) : binaryPath
-      if (inject) injected.push(container)
-      agent = { agent: words, binary, args: [], wrapper, debugPort: debugged ? port : undefined }
-      const front = agentWords(words, wrapper, inject ? binaryPath : undefined)
-      const plan = planCommand(source, container, front, binary, options)
+      if (options.inject) injected.push(container)
+      agent = newAgent(container, options.inject && onHost ? undefined : port, options)
+      const plan = planCommand(source, container, agent, options)
       changes.push(...(plan.changes ?? []))
       if (plan.fault) faults.push(plan.fault)
       if (plan.note) notes.push(plan.note)
@@ -159,6 +153,17 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
   return { changes, matched, faults, notes, warnings }
 }
 
+/** How a container is to run the agent: out of the dev image, or injected; without a port there is no debugger. */
+function newAgent(
+  container: Container,
+  port: number | undefined,
+  { inject, binaryPath, debugWait }: DevOptions,
+): AgentCommand {
+  const wrapper = port === undefined ? '' : delve(port, debugWait)
+  const binary = inject ? injectedBinary(container, binaryPath) : binaryPath
+  return { agent: inject ? INJECTED : AGENT, binary, args: [], wrapper, debugPort: port }
+}
+
 /** The containers in the order of their debug ports. */
 function containersOf(pod: Pod): Container[] {
   return ['containers', 'initContainers'].flatMap((list) => {
@@ -186,14 +191,14 @@ function words(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : []
 }
 
-/** Puts the agent in front of the program, which then has the absolute path `binary`. */
+/** Puts the agent in front of the program, which then has its absolute path. */
 function planCommand(
   source: Source,
   { name, path, fields }: Container,
-  front: readonly string[],
-  binary: string,
+  { agent, wrapper, binary = '' }: AgentCommand,
   { binaryPath, inject }: DevOptions,
 ): CommandPlan {
+  const front = agentWords(agent, wrapper, inject ? binaryPath : undefined)
   const folder = typeof fields.workingDir === 'string' ? fields.workingDir : undefined
   const { command, args } = fields
   if (isEmpty(command)) {

@@ -31,7 +31,7 @@ export const SCRIPT = 'hotswap-dev/script'
 const SOME_USER = 65532
 
 // Kubernetes replaces $(NAME) and $$ in a command: there is none. busybox is /proc/self/exe wherever its image has it.
-const SETUP = `umask 022
+export const SETUP = `umask 022
 rm -rf ${FOLDER}/bin
 mkdir ${FOLDER}/bin && cp /proc/self/exe ${FOLDER}/bin/busybox || exit 1
 if head -c 4096 ${FOLDER}/bin/busybox | tr '\\0' '\\n' | grep -q '^/.*/ld-'; then

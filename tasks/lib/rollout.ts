@@ -96,7 +96,7 @@ async function settled(
 
 /** What more waiting will not mend. */
 function hopeless(now: string): boolean {
-  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|hotswap-dev: /.test(
+  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|\(hotswap-dev: /.test(
     now,
   )
 }
@@ -140,9 +140,12 @@ async function withoutBinary(there: OnCluster): Promise<string | undefined> {
 export async function rollOutProduction(cluster: Cluster, { manifestDev, manifest, selector }: Chosen): Promise<void> {
   cluster.guard()
   const [mine = [], theirs = []] = [manifestDev, manifest].map((file) => (existsSync(file) ? workloads(file) : []))
-  const found = await live(cluster, mine)
-  // where the dev manifest came from a cluster or a pipe, MANIFEST may be another service's
   const isNamed = (object: unknown) => theirs.some((each) => isSame(each.object, object))
+  const own = await live(cluster, mine)
+  // where the dev manifest came from a cluster or a pipe, MANIFEST may be another service's
+  const foreign = own.length > 0 && !own.some(isNamed)
+  const others = theirs.filter((each) => !own.some((object) => isSame(each.object, object)))
+  const found = foreign ? own : [...own, ...(await live(cluster, others))]
   const lost = found.find((object) => isDev(object) && production(object) === undefined && !isNamed(object))
   if (lost !== undefined)
     throw new UserError(
@@ -150,7 +153,6 @@ export async function rollOutProduction(cluster: Cluster, { manifestDev, manifes
     )
   const back = await bringBack(cluster, found)
   const isBack = ({ object }: Workload) => back.some((each) => isSame(each, object) && isUnchanged(each, object))
-  const foreign = found.length > 0 && !found.some(isNamed)
   if (foreign) say(`${manifest} names none of it: it is not applied`)
   else if (theirs.length === 0 || !theirs.every(isBack)) await apply(cluster, manifest)
   for (const object of found) {

@@ -69,7 +69,10 @@ inject('who keeps the object otherwise is named, before and after', async ({ it 
     stderr,
     /^warning: Deployment hello is kept by Flux .* - flux suspend kustomization apps -n flux-system$/m,
   )
-  const { stderr: back } = await it.run('switch-prod')
+  // from another machine: it has the production manifest alone
+  const env = { MANIFEST: 'manifests/deployment.yml', MANIFEST_DEV: 'manifests-dev/none.yml' }
+  const { stderr: back } = await it.run('switch-prod', [], { env })
+  assert.match(back, /^deployment\.apps\/hello is as it was before$/m)
   assert.match(back, /^warning: Deployment hello is kept by Flux .*: flux resume kustomization apps -n flux-system$/m)
 })
 

@@ -661,6 +661,21 @@ injection('has no debugger on the network of the node', () => {
   assert.is(metadata.annotations['hotswap-dev/debug-port'], undefined)
 })
 
+injection('takes what a cluster has added from each object of a list, and from nothing else', () => {
+  const added = '"uid": "u", "resourceVersion": "7", "creationTimestamp": "2026-01-31T12:00:00Z", "generation": 1'
+  const annotations = '"annotations": {"hotswap-dev/production": "{}", "mine": "1"}'
+  const items = (more: string, notes: string) => `{"kind": "List", "items": [
+  {"kind": "Service", "metadata": {"name": "s"${more}}, "spec": {}${more === '' ? '' : ', "status": {}'}},
+  {"kind": "Deployment", "metadata": {"name": "d", ${notes}}, "spec": {"template": {"spec": {"containers": [{"name": "a", "image": "hello", "command": ["hello"]}]}}}}
+]}
+`
+  const alike = (text: string) => parse(generate(text, { ...usual, devImage: '', inject }).text)
+  assert.equal(alike(items(`, ${added}`, `${added}, ${annotations}`)), alike(items('', '"annotations": {"mine": "1"}')))
+  const untouched = `kind: Service\nmetadata: {name: s, ${added.replaceAll('"', '')}}\n`
+  const { text } = generate(`${untouched}---\n${deployment(sh('        command: [hello]\n'))}`, { ...usual, inject })
+  assert.ok(text.includes(untouched))
+})
+
 injection('is brought up to date where an older one was made', () => {
   for (const line of [
     '        command: [hello]\n',

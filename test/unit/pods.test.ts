@@ -226,4 +226,22 @@ pods('a rollout says what is awaited', () => {
   )
 })
 
+pods('a container that ended says its last words, where its message has them', () => {
+  const failed = (name: string, message: string) => {
+    const waiting = { reason: 'CrashLoopBackOff', message: 'back-off' }
+    const terminated = { exitCode: 1, reason: 'Error', message }
+    const made = pod({ states: { hello: { waiting } } })
+    const [status] = made.status.containerStatuses
+    return trouble({ ...made, status: { containerStatuses: [{ ...status, name, lastState: { terminated } }] } })
+  }
+  assert.is(
+    failed('hello', 'sh: oh\nhotswap-dev: no luck\n'),
+    'a, container hello: waiting (CrashLoopBackOff: back-off, it ended with exit code 1 (hotswap-dev: no luck))',
+  )
+  assert.is(
+    failed('hello', ''),
+    'a, container hello: waiting (CrashLoopBackOff: back-off, it ended with exit code 1 Error)',
+  )
+})
+
 pods.run()
