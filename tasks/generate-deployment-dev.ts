@@ -18,7 +18,7 @@ const about = {
 const said = { agent: 'changed', image: 'changed, the image alone', none: 'as it was' } as const
 
 await task(about, async ({ operands }) => {
-  const chosen = settings()
+  const chosen = await settings()
   const { prodImage, devImage } = imagesOf(operands, chosen)
   const { manifest, manifestDev, imageTo } = chosen
   if (resolve(manifest) === resolve(manifestDev)) {
