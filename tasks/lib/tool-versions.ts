@@ -18,7 +18,11 @@ export async function toolsFound(
       return finding(`tool ${name}`, 'ok', await version())
     } catch (error) {
       if (!(error instanceof UserError)) throw error
-      return finding(`tool ${name}`, without, error.message)
+      return finding(
+        `tool ${name}`,
+        without,
+        error.message.includes(' - ') ? error.message : `${error.message} - install ${name}`,
+      )
     }
   }
   const first = async (name: string, args: readonly string[], use: string) => {
