@@ -4,11 +4,13 @@ import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import { goBuildArgs, goBuildEnv } from '../tasks/lib/go.ts'
 import { defaults, environment } from '../tasks/lib/settings.ts'
-import { onEnd, print, say, task } from '../tasks/lib/task.ts'
+import { onEnd, print, say, task, UserError } from '../tasks/lib/task.ts'
 import { run } from '../tasks/lib/tools.ts'
 import { cluster, kubectl, podURL, until } from '../test/e2e/cluster.ts'
+import { Link } from '../test/e2e/link.ts'
 import { project, switched, type Project } from '../test/e2e/project.ts'
 import { Service } from './edits.ts'
+import { linkNames, links } from './pairs.ts'
 import { answered, deployment } from './pods.ts'
 import { median } from './report.ts'
 
@@ -18,6 +20,8 @@ const about = {
   options: {
     edits: { type: 'string', value: 'N', help: 'edits that are timed; default: 10' },
     replicas: { type: 'string', value: 'N', help: 'pods; default: 1' },
+    encoding: { type: 'string', value: 'NAME', help: 'how dev sends: raw, gzip, delta; default: raw' },
+    link: { type: 'string', value: 'NAME', help: 'direct, 50 or 10 (Mbit/s); default: direct' },
     storm: { type: 'string', value: 'N', help: 'edits in a row with random saves during the builds; default: 0' },
   },
 } as const
@@ -31,7 +35,7 @@ await task(about, async ({ flags }) => {
   onEnd(() => it.remove())
   const service = new Service(join(it.checkout.dir, 'service'))
   const settings = { GO_DIR: 'service', GO_MAIN: '.', BINARY: 'bin/service', BINARY_PATH: '/usr/local/bin/service' }
-  it.set({ ...settings, VERSION_VAR: '', ENCODING: 'raw' })
+  it.set({ ...settings, VERSION_VAR: '', ENCODING: String(flags.encoding ?? 'raw') })
   const replicas = number('replicas', 1)
   it.checkout.file(
     'manifests/deployment.yml',
@@ -45,8 +49,13 @@ await task(about, async ({ flags }) => {
   })
 
   const { PATH, HOME } = environment()
-  const KUBECONFIG = (await cluster()).kubeconfig
-  const dev = spawn(process.execPath, ['--import', 'tsx/esm', 'tasks/dev.ts', '--json'], {
+  const name = linkNames.find((each) => each === (flags.link ?? 'direct'))
+  if (name === undefined) throw new UserError(`--link is ${linkNames.join(', ')}`, 2)
+  const shape = links[name]
+  const link = shape === undefined ? undefined : await Link.open(shape)
+  if (link !== undefined) onEnd(() => link.cut())
+  const KUBECONFIG = link === undefined ? (await cluster()).kubeconfig : it.checkout.file('link.json', link.kubeconfig)
+  const dev = spawn('sh', ['tasks/run', 'dev', '--json'], {
     cwd: it.checkout.dir,
     env: { PATH, HOME, KUBECONFIG },
     stdio: ['ignore', 'pipe', 'ignore'],

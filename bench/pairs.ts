@@ -12,7 +12,7 @@ import { ended, type Ended } from '../test/lib/checkout.ts'
 import { edits, Service, type Edit } from './edits.ts'
 import { answered, deployment } from './pods.ts'
 
-const links = {
+export const links = {
   direct: undefined,
   '50': { rate: 50e6 / 8, delay: 10 },
   '10': { rate: 10e6 / 8, delay: 20 },
@@ -49,8 +49,12 @@ const binary = '/usr/local/bin/service'
 const classical = { release: 'classic', debug: 'classic-debug' } as const
 const patience = 900 // seconds
 
-/** Runs the cells in order; each sample is told at once. */
-export async function pairs(cells: readonly Cell[], encoding: string, told: (sample: Sample) => void): Promise<void> {
+/** Runs the cells in order; each sample is told at once. Without an encoding: raw on the direct link, else gzip. */
+export async function pairs(
+  cells: readonly Cell[],
+  encoding: string | undefined,
+  told: (sample: Sample) => void,
+): Promise<void> {
   const it = await project('bench')
   onEnd(() => it.remove())
   const service = new Service(join(it.checkout.dir, 'service'))
@@ -83,7 +87,7 @@ export async function pairs(cells: readonly Cell[], encoding: string, told: (sam
     service.edit('line')
     await it.run(task, [], { limit: 600 })
     await finished(deployDev(it, direct, 'raw'))
-    const chosen = cell.link === 'direct' ? 'raw' : encoding
+    const chosen = encoding ?? (cell.link === 'direct' ? 'raw' : 'gzip')
 
     for (let pair = 0; pair < cell.pairs; pair += 1) {
       const edit = edits[pair % edits.length] ?? 'line'

@@ -38,7 +38,9 @@ export function median(values: readonly number[]): number {
 const seconds = (samples: readonly Sample[]) => samples.map((sample) => sample.seconds)
 const megabytes = (samples: readonly Sample[]) => {
   const counted = samples.flatMap(({ up }) => (up === undefined ? [] : [up]))
-  return counted.length === 0 ? '' : (median(counted) / 1e6).toFixed(1)
+  if (counted.length === 0) return ''
+  const up = median(counted) / 1e6
+  return up.toFixed(up < 1 ? 3 : 1)
 }
 const range = (values: readonly number[]) =>
   `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)} – ${Math.max(...values).toFixed(2)})`

@@ -18,7 +18,12 @@ const about = {
       value: 'N',
       help: 'pairs for each comparison, instead of 9 on the direct link and else 3',
     },
-    encoding: { type: 'string', value: 'NAME', help: 'how deploy-dev sends over a slow link; default: gzip' },
+    encoding: {
+      type: 'string',
+      value: 'NAME',
+      help: 'how deploy-dev sends; default: raw on the direct link, else gzip',
+    },
+    pods: { type: 'string', value: 'N', help: '1 or 5; default: both' },
     all: { type: 'boolean', help: 'debug builds to 5 pods over slow links too: half an hour more' },
     faults: { type: 'boolean', help: 'instead: try each fault of an upload, and count the wrong outcomes' },
     times: { type: 'string', value: 'N', help: 'how often each fault is tried; default: 30' },
@@ -43,34 +48,38 @@ await task(about, async ({ flags }) => {
   const chosen = names.filter((name) => only.includes(name))
   if (chosen.length !== only.length) throw new UserError(`--only takes ${names.join(', ')}, not '${only.join(',')}'`, 2)
   const given = flags.pairs === undefined ? undefined : count('pairs', flags.pairs, 1)
-  return comparison(cells(chosen, given, flags.all === true), String(flags.encoding ?? 'gzip'))
+  const replicas = [1, 5].filter((number) => flags.pods === undefined || flags.pods === String(number))
+  if (replicas.length === 0) throw new UserError('--pods is 1 or 5', 2)
+  const encoding = typeof flags.encoding === 'string' ? flags.encoding : undefined
+  return comparison(cells(chosen, replicas, given, flags.all === true), encoding)
 })
 
-/** What is compared: the cheap comparisons first. */
-function cells(chosen: readonly LinkName[], given: number | undefined, all: boolean): Cell[] {
-  return [1, 5].flatMap((replicas) =>
-    chosen.flatMap((link) =>
-      (['release', 'debug'] as const)
+/** What is compared: one pod and more of them one after the other, so that the program is as large. */
+function cells(chosen: readonly LinkName[], pods: readonly number[], given: number | undefined, all: boolean): Cell[] {
+  return chosen.flatMap((link) =>
+    (['release', 'debug'] as const).flatMap((build) =>
+      pods
         // kubectl cp of these takes minutes each
-        .filter((build) => all || link === 'direct' || replicas === 1 || build === 'release')
-        .map((build) => ({ link, build, replicas, pairs: given ?? (link === 'direct' && replicas === 1 ? 9 : 3) })),
+        .filter((replicas) => all || link === 'direct' || replicas === 1 || build === 'release')
+        .map((replicas) => ({ link, build, replicas, pairs: given ?? (link === 'direct' && replicas === 1 ? 9 : 3) })),
     ),
   )
 }
 
 /** deploy-dev against kubectl cp. */
-async function comparison(chosen: readonly Cell[], encoding: string): Promise<number> {
+async function comparison(chosen: readonly Cell[], encoding: string | undefined): Promise<number> {
   const samples: Sample[] = []
+  const name = encoding === undefined ? 'pairs' : `pairs-${encoding}`
   await pairs(chosen, encoding, (sample) => {
     samples.push(sample)
     const { link, build, replicas, edit, side, seconds, up } = sample
     const bytes = up === undefined ? '' : `  ${size(up)} up`
     print(`${link} ${build} ×${replicas}  ${edit}  ${side}: ${seconds.toFixed(2)} s${bytes}`)
-    result('pairs.json', ['[', samples.map((each) => JSON.stringify(each)).join(',\n'), ']'])
+    result(`${name}.json`, ['[', samples.map((each) => JSON.stringify(each)).join(',\n'), ']'])
   })
   const lines = [...table(samples), ...morePods(samples)]
-  result('pairs.md', lines)
-  result('pairs.svg', [plot(samples)])
+  result(`${name}.md`, lines)
+  result(`${name}.svg`, [plot(samples)])
   for (const line of lines) print(line)
   return 0
 }

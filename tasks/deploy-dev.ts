@@ -53,14 +53,12 @@ await task(about, async ({ flags }) => {
           explain: flags.verbose === true,
           takeOver: flags['take-over'] === true,
         })
-        shown.clear()
         if (delivery.from !== undefined)
           say(`${name}: taken over: ${delivery.from.words.replace('has run', 'had run')}`)
         print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
       } catch (error) {
         if (!(error instanceof UserError)) throw error
         failed += 1
-        shown.clear()
         if (flags.json === true) print(JSON.stringify({ pod: name, error: error.message }))
         say(`error: ${error.message}`)
       }

@@ -66,7 +66,7 @@ await task(about, async ({ flags, operands }) => {
   await roster(there, {
     came: (pod) => {
       logs.add(pod, first ? 'now' : 'start')
-      if (!first) note(`${pod.name}: a new container, on the binary of its image`)
+      if (!first) say(`${pod.name}: a new container`)
       pods.add(pod)
     },
     went: (pod) => {
@@ -75,13 +75,13 @@ await task(about, async ({ flags, operands }) => {
       pods.remove(pod)
       taken.delete(pod.name)
     },
-    trouble: (why) => note(`waiting: ${why}`),
+    trouble: (why) => say(`waiting: ${why}`),
   })
   first = false
-  const watched = await watch(chosen, (when) => void saved(when), note)
+  const watched = await watch(chosen, (when) => void saved(when), say)
   const files = watched.count()
   if (json) print(JSON.stringify({ event: 'watching', files, pods: pods.pods().map(({ name }) => name) }))
-  else note(`watching ${files} files of ${chosen.goMain}; Ctrl-C ends this and leaves the pods as they are`)
+  else say(`watching ${files} files of ${chosen.goMain}; Ctrl-C ends this and leaves the pods as they are`)
   onEnd(farewell)
   await saved(performance.now())
   await new Promise(() => undefined)
@@ -109,7 +109,7 @@ await task(about, async ({ flags, operands }) => {
     if (machine !== undefined) recordMachine(machine)
     if (answers.length > 0 && !answers.includes(undefined)) return
     say('there are no dev pods yet, or not all of them are: npm run switch-dev')
-    await (await import('./lib/rollout.ts')).rollOutDev(there.cluster, chosen)
+    await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
   }
 
   /** A save: the build that is under way is ended, and a new one begun. */
@@ -137,7 +137,7 @@ await task(about, async ({ flags, operands }) => {
         made: (binary) => (bytes = binary),
       })
       if (signal.aborted) return
-      for (const line of lines(said)) shown.line(line)
+      for (const line of lines(said)) say(line)
       recordBuild(made)
       if (made.sha256 === newest?.parcel.sha256 && held === '') return unchanged(made)
       const parcel: Parcel = {
@@ -200,14 +200,14 @@ await task(about, async ({ flags, operands }) => {
     pods.halt()
     if (before?.words === claim.words) return
     if (json) print(JSON.stringify({ event: 'taken', pod: pod.name, by: claim.by, error: claim.words }))
-    else shown.line(`taken over: ${held}; nothing is deployed any more - ${takeOver}`)
+    else say(`taken over: ${held}; nothing is deployed any more - ${takeOver}`)
   }
 
   /** deploy-dev --take-over was told to. */
   function free(): void {
     held = ''
     if (json) print(JSON.stringify({ event: 'free' }))
-    else shown.line('the pods are yours again: each save is deployed')
+    else say('the pods are yours again: each save is deployed')
     if (newest !== undefined) deploy(performance.now(), newest.parcel)
   }
 
@@ -234,9 +234,11 @@ await task(about, async ({ flags, operands }) => {
     const { parcel } = mine.order
     if (json) print(JSON.stringify(mine.record()))
     else shown.result(mine.line())
-    for (const trouble of mine.troubles()) shown.line(`error: ${trouble}`)
+    for (const trouble of mine.troubles()) say(`error: ${trouble}`)
     // not before the pods have it
-    if (!mine.troubles().length && held === '') remember(chosen.binary, parcel.sha256)
+    if (mine.troubles().length > 0 || held !== '') return
+    remember(chosen.binary, parcel.sha256)
+    if (encoding === 'delta') warm(chosen.binary, parcel.sha256) // until the next save there is time
   }
 
   /** A pod that came after an edit, or could not be reached then. */
@@ -252,7 +254,7 @@ await task(about, async ({ flags, operands }) => {
       shown.result(
         `${clock(new Date())} ${pod.name}: ${binaryWords(receipt)} ${result === 'already' ? 'runs there' : size(sent)} ${seconds.toFixed(2)} s ok`,
       )
-    if (error !== undefined) shown.line(`error: ${error}`)
+    if (error !== undefined) say(`error: ${error}`)
   }
 
   function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }): void {
@@ -264,7 +266,7 @@ await task(about, async ({ flags, operands }) => {
 
   function failed(output: string, begin: number): void {
     pods.close()
-    for (const line of lines(output)) shown.line(line)
+    for (const line of lines(output)) say(line)
     const stays = newest === undefined ? '' : `; ${newest.words} runs on`
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
     else
@@ -277,7 +279,7 @@ await task(about, async ({ flags, operands }) => {
     if (!isTable(line)) {
       const tail = tails.get(pod) ?? []
       tails.set(pod, [...tail, text].slice(-tailLength))
-      return shown.line(prefix(pod, text))
+      return say(prefix(pod, text))
     }
     const [, type, , , message = '', , reason = ''] = text.split('\t')
     const swap = message === 'killed & restarted'
@@ -285,21 +287,17 @@ await task(about, async ({ flags, operands }) => {
     if (swap) swapped.delete(pod) // the next one is another's
     if (type === 'TYPE' || (swap && own)) return
     if (swap || held !== '') void look(pod)
-    shown.line(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
+    say(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
   }
 
   function mark(pod: Pod, words: string): void {
     swapped.set(pod.name, performance.now())
     tails.delete(pod.name)
-    shown.line(prefix(pod.name, `── ${clock(new Date())} ${words} ──`))
+    say(prefix(pod.name, `── ${clock(new Date())} ${words} ──`))
   }
 
   function tailOf(pod: string): readonly string[] {
     return tails.get(pod) ?? []
-  }
-
-  function note(text: string): void {
-    shown.line(text)
   }
 
   /** What runs, as far as it is known: the pods stay as they are. */

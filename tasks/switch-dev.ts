@@ -22,11 +22,14 @@ await task(about, async ({ operands }) => {
     say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
     say(`what the program prints is in .hotswap/local/${basename(chosen.binaryPath)}.log`)
   } else {
-    await (await import('./lib/rollout.ts')).rollOutDev(there.cluster, chosen)
+    await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
     const { pods } = await there.pods()
     for (const pod of pods) {
       const { values } = await statusOf(there, pod)
-      say(`${pod.name}: the agent answers (${values.get('result')}, agent ${values.get('agent')})`)
+      const why = values.get('reason') ?? ''
+      say(
+        `${pod.name}: the agent answers (${values.get('result')}${why === '' ? '' : `: ${why}`}, agent ${values.get('agent')})`,
+      )
     }
   }
   say('next: npm run build && npm run deploy-dev')

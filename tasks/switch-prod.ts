@@ -13,9 +13,7 @@ await task(about, async () => {
     const { stopSandbox } = await import('./lib/local.ts')
     say((await stopSandbox(chosen)) ? 'the agent and its program have ended' : 'nothing ran')
   } else {
-    const { apply, settled } = await import('./lib/rollout.ts')
-    await apply(there.cluster, chosen.manifest)
-    await settled(there.cluster, chosen.manifest, chosen.selector)
+    await (await import('./lib/rollout.ts')).rollOutProduction(there.cluster, chosen)
     say('production is back')
   }
 })

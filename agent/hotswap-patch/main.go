@@ -1,4 +1,5 @@
-// hotswap-patch OLD: reads a patch on stdin, writes the new file to stdout. FORMAT.md has the format.
+// hotswap-patch OLD: reads a patch on stdin, writes the new file to stdout, and its sha256 to stderr once all of it is
+// written. FORMAT.md has the format.
 //
 // It holds one block of the patch and no more, trusts nothing in it, and ends with 1 and one line where a patch is for
 // another file, cut, damaged or hostile: what it has written by then is no file, which its reader learns from the exit code.
@@ -33,12 +34,14 @@ func main() {
 		fail(err)
 	}
 	out := bufio.NewWriterSize(os.Stdout, 64<<10)
-	if err := patch(old, bufio.NewReader(os.Stdin), out); err != nil {
+	sum, err := patch(old, bufio.NewReader(os.Stdin), out)
+	if err != nil {
 		fail(err)
 	}
 	if err := out.Flush(); err != nil {
 		fail(err)
 	}
+	fmt.Fprintf(os.Stderr, "\nsha256=%x", sum)
 }
 
 func fail(err error) {
@@ -51,67 +54,68 @@ var (
 	errDamaged = errors.New("the patch is damaged")
 )
 
-// patch writes the file that the patch in in makes of old.
-func patch(old io.ReaderAt, in io.Reader, out io.Writer) error {
+// patch writes the file that the patch in in makes of old, and returns its sha256.
+func patch(old io.ReaderAt, in io.Reader, out io.Writer) ([]byte, error) {
 	head := make([]byte, len(magic)+16+64)
 	if _, err := io.ReadFull(in, head); err != nil {
-		return errCut
+		return nil, errCut
 	}
 	if string(head[:len(magic)]) != magic {
-		return errors.New("this is no patch of this version")
+		return nil, errors.New("this is no patch of this version")
 	}
 	oldSize := binary.LittleEndian.Uint64(head[len(magic):])
 	newSize := binary.LittleEndian.Uint64(head[len(magic)+8:])
 	oldHash, newHash := head[len(magic)+16:][:32], head[len(magic)+48:][:32]
 	if oldSize > largest || newSize > largest {
-		return errDamaged
+		return nil, errDamaged
 	}
 	hashed := sha256.New()
 	// one byte more shows a file that is longer
 	if n, err := io.Copy(hashed, io.NewSectionReader(old, 0, int64(oldSize)+1)); err != nil {
-		return err
+		return nil, err
 	} else if uint64(n) != oldSize || !bytes.Equal(hashed.Sum(nil), oldHash) {
-		return errors.New("the patch is for another file")
+		return nil, errors.New("the patch is for another file")
 	}
 
 	p := &patcher{old: old, oldSize: int64(oldSize), hashed: sha256.New(), out: out, buffer: make([]byte, block)}
 	var count [1]byte
 	if _, err := io.ReadFull(in, count[:]); err != nil || count[0] == run {
-		return errCut
+		return nil, errCut
 	}
 	p.constants = make([]uint32, count[0])
 	if err := binary.Read(in, binary.LittleEndian, p.constants); err != nil {
-		return errCut
+		return nil, errCut
 	}
 	for made := uint64(0); made < newSize; {
 		var lengths [6]uint32
 		if err := binary.Read(in, binary.LittleEndian, &lengths); err != nil {
-			return errCut
+			return nil, errCut
 		}
 		size := uint64(lengths[0])
 		if size == 0 || size > block || size > newSize-made {
-			return errDamaged
+			return nil, errDamaged
 		}
 		for i, length := range lengths[1:] {
 			if length > packed {
-				return errDamaged
+				return nil, errDamaged
 			}
 			if err := p.streams[i].load(in, int64(length)); err != nil {
-				return err
+				return nil, err
 			}
 		}
 		if err := p.block(int64(size)); err != nil {
-			return err
+			return nil, err
 		}
 		made += size
 	}
 	if n, _ := in.Read(make([]byte, 1)); n != 0 {
-		return errDamaged
+		return nil, errDamaged
 	}
-	if !bytes.Equal(p.hashed.Sum(nil), newHash) {
-		return errDamaged
+	sum := p.hashed.Sum(nil)
+	if !bytes.Equal(sum, newHash) {
+		return nil, errDamaged
 	}
-	return nil
+	return sum, nil
 }
 
 // stream is one deflated stream of a block.

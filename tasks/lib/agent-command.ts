@@ -15,6 +15,17 @@ export interface AgentCommand {
   readonly debugPort: number | undefined
 }
 
+/** Where an injected pod has its volume of tools and binaries. */
+export const FOLDER = '/hotswap'
+
+/** The words that run an injected agent. */
+export const INJECTED: readonly string[] = [`${FOLDER}/bin/busybox`, 'sh', `${FOLDER}/agent/hotswap-dev`]
+
+/** Whether the words run an injected agent. */
+export function isInjected(agent: readonly string[]): boolean {
+  return agent.join(' ') === INJECTED.join(' ')
+}
+
 /** The wrapper that debugs the program. Loopback alone: whoever reaches the port can run code; a port-forward reaches loopback. */
 export function delve(port: number, wait: boolean): string {
   const options = [`--listen=127.0.0.1:${port}`, '--headless', '--accept-multiclient', ...(wait ? [] : ['--continue'])]
@@ -22,9 +33,14 @@ export function delve(port: number, wait: boolean): string {
   return ['dlv', 'exec', ...options, '--only-same-user=false', '{{binPath}}', '--'].join(' ')
 }
 
-/** The words in front of the program and its arguments. */
-export function agentWords(agent: readonly string[], wrapper: string): string[] {
-  return [...agent, '-r', wrapper, '--']
+/** The words in front of the program and its arguments. No wrapper: empty. `original`: what the program is a copy of at first. */
+export function agentWords(agent: readonly string[], wrapper: string, original?: string): string[] {
+  return [
+    ...agent,
+    ...(original === undefined ? [] : ['-c', original]),
+    ...(wrapper === '' ? [] : ['-r', wrapper]),
+    '--',
+  ]
 }
 
 /** Reads command and args, as one list of words; undefined where they do not run the agent. */
@@ -34,7 +50,7 @@ export function agentCommand(words: readonly string[]): AgentCommand | undefined
   const agent = words.slice(0, at + 1)
   let wrapper = ''
   let rest = words.slice(at + 1)
-  for (let [word = ''] = rest; /^-[rt]/.test(word); [word = ''] = rest) {
+  for (let [word = ''] = rest; /^-[rtc]/.test(word); [word = ''] = rest) {
     const value = word.length > 2 ? word.slice(2) : (rest[1] ?? '')
     if (word.startsWith('-r')) wrapper = value
     rest = rest.slice(word.length > 2 ? 1 : 2)

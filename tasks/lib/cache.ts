@@ -1,6 +1,6 @@
 // The cache: the last binaries that pods had, by their sha256, so that a later delivery can build on them.
 import { createHash } from 'node:crypto'
-import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { root } from './task.ts'
 
@@ -9,26 +9,27 @@ const folder = join(root, '.hotswap', 'cache')
 
 /** Keeps a copy of a binary; the oldest of that name go. A disk that is full makes no copy: it is only a memory. */
 export function remember(file: string, sha256: string): void {
-  const name = basename(file)
-  const path = join(folder, `${name}-${sha256}`)
+  const path = pathOf(file, sha256)
   try {
     mkdirSync(folder, { recursive: true })
     if (statSync(path, { throwIfNoEntry: false }) === undefined) copyFileSync(file, path)
     utimesSync(path, new Date(), new Date())
-    for (const { file: old } of all(name).slice(kept)) rmSync(old, { force: true })
+    for (const { file: old } of all(basename(file)).slice(kept)) rmSync(old, { force: true })
   } catch {
     rmSync(path, { force: true })
   }
 }
 
-/** Whether the binary with that hash was delivered from here, not long ago. */
+const pathOf = (file: string, sha256: string) => join(folder, `${basename(file)}-${sha256}`)
+
+/** Whether the binary with that hash was delivered from here, not long ago; whether it is kept whole, recall() finds. */
 export function has(file: string, sha256: string): boolean {
-  return existsSync(join(folder, `${basename(file)}-${sha256}`))
+  return statSync(pathOf(file, sha256), { throwIfNoEntry: false }) !== undefined
 }
 
 /** The binary with that hash, read and checked; undefined where there is none. */
 export function recall(file: string, sha256: string): Buffer | undefined {
-  const path = join(folder, `${basename(file)}-${sha256}`)
+  const path = pathOf(file, sha256)
   try {
     const bytes = readFileSync(path)
     if (createHash('sha256').update(bytes).digest('hex') === sha256) return bytes

@@ -11,6 +11,7 @@ export interface Rpc {
 
 const patience = 5_000 // ms
 const insistence = 300 // ms
+const underway = 200 // ms from Delve's word that the program runs until it does: a halt in between is lost
 const halt = { name: 'halt' }
 
 /** Speaks JSON-RPC over a socket. */
@@ -121,7 +122,8 @@ export async function letGo(connect: () => Promise<Rpc>): Promise<void> {
     const witness = await another()
     for (const end = Date.now() + patience; Date.now() < end; await pause(20)) {
       const { kind } = await programState(witness)
-      if (kind === 'running' || kind === 'gone') return
+      if (kind === 'gone') return
+      if (kind === 'running') return await pause(underway)
     }
   } finally {
     for (const { close } of opened) close()

@@ -410,15 +410,16 @@ function claimError(claim: Claim): UserError {
 
 /** The header line of put. It is refused where by then another binary runs than the greeting says. */
 export function header(
-  { sha256, version, by }: Pick<Parcel, 'sha256' | 'version' | 'by'>,
+  { bytes, sha256, version, by }: Pick<Parcel, 'bytes' | 'sha256' | 'version' | 'by'>,
   length: number,
   { encoding, base }: Pick<Packed, 'encoding' | 'base'>,
   run: 'plain' | 'wrapped',
   greeting: Receipt | 'any' = 'any',
 ): string {
   const on = base === undefined ? '' : ` base=${base}`
+  const of = encoding === 'raw' ? '' : ` whole=${bytes.length}`
   const over = greeting === 'any' ? '' : ` over=${greeting.values.get('sha256') ?? 'none'}`
-  return `sha256=${sha256} size=${length} encoding=${encoding}${on} run=${run} version=${version} by=${by}${over}\n`
+  return `sha256=${sha256} size=${length} encoding=${encoding}${on}${of} run=${run} version=${version} by=${by}${over}\n`
 }
 
 export async function send(

@@ -1,7 +1,18 @@
 // What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
 import { posix } from 'node:path'
-import { type AgentCommand, agentCommand, agentWords, delve, isLauncher, launched, naming } from './agent-command.ts'
+import {
+  INJECTED,
+  type AgentCommand,
+  agentCommand,
+  agentWords,
+  delve,
+  isInjected,
+  isLauncher,
+  launched,
+  naming,
+} from './agent-command.ts'
 import { isSameImage } from './image.ts'
+import { type Injection, SCRIPT, injectedBinary, injection } from './inject.ts'
 import { podWarnings } from './pod-warnings.ts'
 import { type Change } from './yaml-edit.ts'
 import { type Path, type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
@@ -12,6 +23,8 @@ export interface DevOptions {
   /** The containers of this image change, whatever its tag, digest and registry port. */
   readonly prodImage: string
   readonly devImage: string
+  /** The image stays, and the agent is injected; undefined: the dev image has it. */
+  readonly inject?: Injection | undefined
   /** The dev image is loaded into the nodes: no registry has it. */
   readonly loaded: boolean
   readonly binaryPath: string
@@ -81,7 +94,7 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
     typeof fields.image === 'string' && isSameImage(fields.image, options.prodImage)
   // An init container of an earlier run has nothing but the image to be known by.
   const isDone = (container: Container): boolean =>
-    container.init ? container.fields.image === options.devImage : running(container) !== undefined
+    container.init ? !options.inject && container.fields.image === options.devImage : running(container) !== undefined
   const containers = containersOf(pod).filter((container) => isProduction(container) || isDone(container))
   const taken = new Set(containers.map((container) => running(container)?.debugPort))
   const changes: Change[] = []
@@ -90,23 +103,32 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
   const faults: string[] = []
   const notes: string[] = []
   const warnings: string[] = []
+  const injected: Container[] = []
+  const host = [...pod.path, 'spec', 'hostNetwork']
+  const onHost = valueAt(pod.fields, ['spec', 'hostNetwork']) === true
   let port = options.debugPort
 
   for (const container of containers) {
     const { name, path, fields, init } = container
     const before = changes.length
-    if (isProduction(container) && fields.image !== options.devImage) {
+    if (!options.inject && isProduction(container) && fields.image !== options.devImage) {
       changes.push({ op: 'set', path: [...path, 'image'], value: options.devImage })
     }
     let agent = running(container)
     const isNew = !init && !agent
     if (isNew) {
-      while (taken.has(port)) port++
+      const debugged = !options.inject || !onHost
+      while (debugged && taken.has(port)) port++
       taken.add(port)
       if (port > 65535) faults.push(`${positionOf(source, path)}: ${name}: no port is left above DEBUG_PORT`)
-      const wrapper = delve(port, options.debugWait)
-      agent = { agent: AGENT, binary: options.binaryPath, args: [], wrapper, debugPort: port }
-      const plan = planCommand(source, container, agentWords(AGENT, wrapper), options.binaryPath)
+      const wrapper = debugged ? delve(port, options.debugWait) : ''
+      const { inject, binaryPath } = options
+      const words = inject ? INJECTED : AGENT
+      const binary = inject ? injectedBinary(container, binaryPath) : binaryPath
+      if (inject) injected.push(container)
+      agent = { agent: words, binary, args: [], wrapper, debugPort: debugged ? port : undefined }
+      const front = agentWords(words, wrapper, inject ? binaryPath : undefined)
+      const plan = planCommand(source, container, front, binary, options)
       changes.push(...(plan.changes ?? []))
       if (plan.fault) faults.push(plan.fault)
       if (plan.note) notes.push(plan.note)
@@ -120,16 +142,19 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
     const change = changes.length === before ? 'none' : agent ? 'agent' : 'image'
     matched.push({ name, change })
   }
-  const host = [...pod.path, 'spec', 'hostNetwork']
   const debugged = agents.find(({ agent }) => agent.debugPort !== undefined)
-  if (debugged && valueAt(pod.fields, ['spec', 'hostNetwork']) === true)
-    faults.push(hostNetworkFault(source, host, debugged, options))
+  if (debugged && onHost) faults.push(hostNetworkFault(source, host, debugged, options))
+  for (const { name } of onHost ? injected : []) {
+    const why = 'with hostNetwork the whole node could reach one, and run code in it'
+    warnings.push(`${positionOf(source, host)}: ${name} runs without a debugger: ${why}`)
+  }
   if (containers.length > 0 && agents.length === 0) {
     warnings.push(
       `${positionOf(source, pod.path)}: ${pod.name}: only init containers have the image: nothing in it runs the agent`,
     )
   }
-  changes.push(...annotations(pod, agents, options.binaryPath))
+  if (options.inject) changes.push(...injection(pod, injected, options.inject))
+  changes.push(...annotations(pod, agents, options))
   warnings.push(...podWarnings(source, pod, agents, options))
   return { changes, matched, faults, notes, warnings }
 }
@@ -161,23 +186,31 @@ function words(value: unknown): string[] {
   return Array.isArray(value) ? value.map(String) : []
 }
 
-/** Puts the agent in front of the program, which then has its absolute path. */
+/** Puts the agent in front of the program, which then has the absolute path `binary`. */
 function planCommand(
   source: Source,
   { name, path, fields }: Container,
   front: readonly string[],
-  binaryPath: string,
+  binary: string,
+  { binaryPath, inject }: DevOptions,
 ): CommandPlan {
   const folder = typeof fields.workingDir === 'string' ? fields.workingDir : undefined
   const { command, args } = fields
   if (isEmpty(command)) {
     const [first = ''] = words(args)
     const named = naming(first, binaryPath, folder)
-    const value = named ? front : [...front, binaryPath]
+    const value = named ? front : [...front, binary]
     const add: Change = { op: 'add', path: [...path, 'command'], value, after: ['image', 'name'] }
-    if (named !== 'name') return { changes: [add] }
+    if (!named && inject) {
+      const image = String(fields.image)
+      if (!inject.binaryChosen) return { fault: `${positionOf(source, path)}: ${name} ${unknownProgram(image)}` }
+      const lost = isEmpty(args) ? ', without the arguments that its image may give it: those belong into args' : ''
+      return { changes: [add], note: `${positionOf(source, path)}: ${name} runs ${binaryPath}${lost}` }
+    }
+    const changes = named && first !== binary ? [add, set([...path, 'args', 0], binary)] : [add]
+    if (named !== 'name') return { changes }
     const note = `${positionOf(source, [...path, 'args', 0])}: ${name}: its args begin with ${first}, taken for the program ${binaryPath}`
-    return { changes: [add, { op: 'set', path: [...path, 'args', 0], value: binaryPath }], note }
+    return { changes, note }
   }
   const at = positionOf(source, [...path, 'command'])
   if (!Array.isArray(command)) return { fault: `${at}: ${name}: its command is no list of words` }
@@ -188,7 +221,17 @@ function planCommand(
       fault: `${positionOf(source, [...path, 'command', 0])}: ${name} ${otherProgram(words(command), binaryPath, folder)}`,
     }
   const change: Change = { op: 'prepend', path: [...path, 'command'], values: front }
-  return { changes: [named === 'path' ? change : { ...change, first: binaryPath }] }
+  return { changes: [first === binary ? change : { ...change, first: binary }] }
+}
+
+function set(path: Path, value: string): Change {
+  return { op: 'set', path, value }
+}
+
+/** Why a container without a command cannot be changed where its image stays, and the line for it. */
+function unknownProgram(image: string): string {
+  const how = `docker image inspect --format '{{.Config.Entrypoint}} {{.Config.Cmd}}' ${image}`
+  return `has no command, and what its image runs by itself is not known here (${how}) - put the path of its program into .env: BINARY_PATH=/PATH/IN/THE/IMAGE`
 }
 
 /** Why a command cannot be changed, and the line for .env. */
@@ -245,8 +288,9 @@ function planEnv(
 }
 
 /** How tasks find the agent: the first container under the plain keys, each other one under `NAME.hotswap-dev/…` where it differs. */
-function annotations(pod: Pod, agents: readonly AgentContainer[], binaryPath: string): Change[] {
+function annotations(pod: Pod, agents: readonly AgentContainer[], { binaryPath, inject }: DevOptions): Change[] {
   const wanted = wantedAnnotations(agents, binaryPath)
+  if (inject && agents.some(({ agent }) => isInjected(agent.agent))) wanted[SCRIPT] = inject.agent
   if (Object.keys(wanted).length === 0) return []
   const path = [...pod.path, 'metadata']
   const { metadata } = pod.fields

@@ -43,17 +43,32 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
     .toLowerCase()
   const pick = <K extends keyof Settings>(key: K, value: Settings[K]) =>
     untouched(settings, usual, key) ? value : settings[key]
+  /** Where the image has the program: the manifest's command says it, or the Dockerfile of the repository. */
+  const programPath = () => {
+    const path = [program, entryPoint(settings.goDir)].find((word) => word.startsWith('/') && !isLauncher(word))
+    if (path !== undefined) return path
+    if (settings.target === 'local') return `/usr/local/bin/${name}`
+    throw new UserError(
+      `neither ${nameOf(chosen)} nor a Dockerfile in ${settings.goDir} names the program - say where its image has it in .env: BINARY_PATH=/path/to/${name}`,
+      2,
+    )
+  }
   return {
     ...own,
     selector: selector ? (selectorOf(chosen) ?? settings.selector) : settings.selector,
     prodImage,
     binary: pick('binary', `bin/${name}`),
-    binaryPath: pick(
-      'binaryPath',
-      program.startsWith('/') && !isLauncher(program) ? program : `/usr/local/bin/${name}`,
-    ),
-    devImage: pick('devImage', `${name}-dev:1`), // a tag, or the node would pull it
+    binaryPath: untouched(settings, usual, 'binaryPath') ? programPath() : settings.binaryPath,
+    devImage: pick('devImage', ''), // injection: no image is to be built or brought anywhere
   }
+}
+
+/** The first word of what a Dockerfile starts; empty where there is none. */
+function entryPoint(goDir: string): string {
+  const file = join(goDir, 'Dockerfile')
+  const lines = isFile(file) ? readFileSync(file, 'utf8') : ''
+  const last = (key: string) => [...lines.matchAll(new RegExp(`^${key}\\s+\\[\\s*"([^"]+)"`, 'gim'))].at(-1)?.[1] // of the last stage
+  return last('ENTRYPOINT') ?? last('CMD') ?? ''
 }
 
 /** The one main package of a module, as GO_MAIN has it: its own folder, or one below cmd. */

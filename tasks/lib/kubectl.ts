@@ -1,5 +1,5 @@
 // The kubernetes target: kubectl's words, what its answers mean, and which of a pod's containers runs the agent.
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { meaning } from './complaint.ts'
 import { at, text } from './json.ts'
@@ -34,7 +34,7 @@ export async function cluster(settings: Settings): Promise<Cluster> {
     kubectl(['config', 'view', '--minify', '-o', 'json', ...(named === '' ? [] : ['--context', named])]).catch(
       noContext,
     ),
-    namespacesIn(settings.manifest),
+    namespacesIn([settings.manifestDev, settings.manifest]),
   ])
   const config: unknown = JSON.parse(view)
   const context = text(config, 'current-context') || named
@@ -81,18 +81,21 @@ export function isLocalServer(server: string): boolean {
   return isIP(host) === 6 && /^(::1$|f[cd]|fe[89ab])/.test(host)
 }
 
-/** Those that a manifest names. The parser of YAML takes 0.1 s to load: only where there is a name to be found. */
-async function namespacesIn(manifest: string): Promise<string[]> {
-  try {
-    if (!readFileSync(manifest, 'utf8').includes('namespace')) return []
-  } catch {
-    return []
-  }
-  return (await import('./workloads.ts')).manifestNamespaces(manifest)
+interface Named {
+  readonly manifest: string
+  readonly found: readonly string[]
+}
+
+/** Those that the first manifest names that names any. The parser of YAML takes 0.1 s to load: only where there is a name to be found. */
+async function namespacesIn([manifest = '', ...others]: readonly string[]): Promise<Named> {
+  let found: string[] = []
+  if (existsSync(manifest) && readFileSync(manifest, 'utf8').includes('namespace'))
+    found = (await import('./workloads.ts')).manifestNamespaces(manifest)
+  return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others)
 }
 
 /** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) where the first two differ. */
-function namespaceOf({ kubeNamespace, manifest }: Settings, found: readonly string[], otherwise: string): string {
+function namespaceOf({ kubeNamespace }: Settings, { manifest, found }: Named, otherwise: string): string {
   if (kubeNamespace !== '') {
     if (found.length > 0 && !found.includes(kubeNamespace))
       throw new UserError(

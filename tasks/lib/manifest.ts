@@ -1,8 +1,9 @@
 // Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
 import { type DevOptions, type Match, type Pod, containerName, planPod } from './dev-pod.ts'
 import { isSameImage } from './image.ts'
+import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './production.ts'
 import { UserError } from './task.ts'
-import { edit } from './yaml-edit.ts'
+import { type Change, edit } from './yaml-edit.ts'
 import { lineBreak } from './yaml-splice.ts'
 import { type Path, type Source, faultsError, isRecord, positionOf, read, valueAt, valuesOf } from './yaml-text.ts'
 
@@ -47,7 +48,9 @@ export function generate(text: string, options: DevOptions): DevManifest {
   if (faults.length > 0) throw faultsError(faults)
   const matched = plans.flatMap((plan) => plan.matched)
   if (matched.length === 0) throw noMatch(source, images, left, options.prodImage)
-  const changes = plans.flatMap((plan) => plan.changes)
+  const touched = new Set(pods.filter((_, index) => plans[index]?.matched.length).map(({ path }) => path[0]))
+  const stripped = values.flatMap((value, index) => (touched.has(index) ? clusterFields(value, [index]) : []))
+  const changes = [...plans.flatMap((plan) => plan.changes), ...stripped]
   const changed = edit(source, changes, { describe: (path) => describe(values, path), relevant })
   return {
     text: withFirstLine(changed, options.file),
@@ -71,6 +74,23 @@ function objectsIn(value: unknown, path: Path): { path: Path; fields: Record<str
   if (!isRecord(value)) return []
   if (!/List$/.test(String(value.kind)) || !Array.isArray(value.items)) return [{ path, fields: value }]
   return value.items.flatMap((item: unknown, index) => objectsIn(item, [...path, 'items', index]))
+}
+
+const CLUSTER_FIELDS = [
+  ['status'],
+  ...CLUSTER_METADATA.map((key) => ['metadata', key]),
+  ...[...CLUSTER_ANNOTATIONS, LAST_APPLIED].map((key) => ['metadata', 'annotations', key]),
+]
+
+/** The removal of what a cluster has added to an object that was read from it: it could not be applied again, or says nothing. */
+function clusterFields(value: unknown, path: Path): Change[] {
+  return objectsIn(value, path).flatMap((object) => {
+    if (typeof valueAt(object.fields, ['metadata', 'uid']) !== 'string') return []
+    return CLUSTER_FIELDS.filter((below) => valueAt(object.fields, below) !== undefined).map((below) => ({
+      op: 'remove',
+      path: [...object.path, ...below],
+    }))
+  })
 }
 
 /**

@@ -1,4 +1,5 @@
 // What a pod's greeting rules out beforehand: why a binary cannot be swapped in there. Pure.
+import { isInjected } from './agent-command.ts'
 import { archOfUname } from './elf.ts'
 import { memoryFault } from './memory.ts'
 import { protocol, type Receipt } from './receipt.ts'
@@ -22,13 +23,17 @@ export interface Planned {
 }
 
 /** All that stands in the way, the first one first. */
-export function obstacles(pod: Pick<Pod, 'memory'>, { size: bytes, machine, wrapped }: Planned, { values }: Receipt) {
+export function obstacles(
+  pod: Pick<Pod, 'memory' | 'agent'>,
+  { size: bytes, machine, wrapped }: Planned,
+  { values }: Receipt,
+) {
   const found: Obstacle[] = []
   const spoken = Number(values.get('agent')?.split(' ').at(-1))
   if (!(spoken >= protocol))
     found.push({
       check: 'agent',
-      why: `the agent (${values.get('agent')}) is older than these tasks - run npm run container-dev and npm run switch-dev`,
+      why: `the agent (${values.get('agent')}) is older than these tasks - run npm run ${isInjected(pod.agent) ? 'generate-deployment-dev' : 'container-dev'} and npm run switch-dev`,
     })
   const there = archOfUname(values.get('machine') ?? '')
   if (there !== undefined && there !== machine)

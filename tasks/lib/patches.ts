@@ -1,58 +1,73 @@
-// Patches on the binaries in the cache, each made in a thread of its own, so that progress and Ctrl-C stay alive.
+// Patches on the binaries in the cache, made in a thread of their own, so that progress and Ctrl-C stay alive.
+import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { newest, recall } from './cache.ts'
+import { has, newest } from './cache.ts'
 import { largest } from './delta.ts'
 import { root } from './task.ts'
 
-/** A binary whose index is made in a thread from the start, and kept. */
-interface Base {
-  /** The patch that makes that binary of this one. Rejects where the thread fails. */
-  readonly patch: (bytes: Buffer, sha256: string) => Promise<Buffer>
-  readonly close: () => void
-}
-
 const kept = 2 // indexes: of what runs, and of the binary before
-const bases = new Map<string, Base>()
+const bases: string[] = [] // what the thread has indexed, the latest last
 
-/** Makes the index of a binary of that name ahead of its patch; without a sha256, of the one that was delivered last. */
+/** What the thread is asked. */
+export type Order =
+  | { readonly index: string; readonly file: string }
+  | { readonly forget: string }
+  | { readonly turn: number; readonly from: string; readonly bytes: Uint8Array; readonly sha256: string }
+
+/** What it answers to the last of them; no patch where the cache has no such base, or not whole. */
+export interface Answer {
+  readonly turn: number
+  readonly patch: Uint8Array | undefined
+}
+
+/** Has the index of a binary of that name made ahead of its patch; without a sha256, of the one that was delivered last. */
 export function warm(file: string, sha256 = newest(file)): void {
-  if (sha256 !== undefined) base(file, sha256)
+  if (sha256 === undefined || !has(file, sha256)) return
+  const known = bases.indexOf(sha256)
+  if (known >= 0) bases.splice(known, 1)
+  else thread().tell({ index: sha256, file })
+  bases.push(sha256)
+  for (const old of bases.splice(0, Math.max(0, bases.length - kept))) thread().tell({ forget: old })
 }
 
-/** The patch that makes `bytes` of the binary with the sha256 `from`; undefined where that is not in the cache. */
+/** The patch that makes `bytes` of the binary with the sha256 `from`; undefined where that is not in the cache. Rejects where the thread fails. */
 export async function patch(file: string, from: string, bytes: Buffer, sha256: string): Promise<Buffer | undefined> {
-  return bytes.length > largest ? undefined : base(file, from)?.patch(bytes, sha256)
+  if (bytes.length > largest) return undefined
+  warm(file, from)
+  return bases.includes(from) ? thread().patch({ from, bytes, sha256 }) : undefined
 }
 
-function base(file: string, sha256: string): Base | undefined {
-  const known = bases.get(sha256)
-  bases.delete(sha256)
-  const bytes = known === undefined ? recall(file, sha256) : undefined
-  const found = known ?? (bytes === undefined || bytes.length > largest ? undefined : indexed(bytes, sha256))
-  if (found === undefined) return undefined
-  bases.set(sha256, found) // the latest is last
-  for (const [old, { close }] of [...bases].slice(0, -kept)) {
-    bases.delete(old)
-    close()
-  }
-  return found
+interface Thread {
+  readonly tell: (order: Order) => void
+  readonly patch: (of: {
+    readonly from: string
+    readonly bytes: Buffer
+    readonly sha256: string
+  }) => Promise<Buffer | undefined>
 }
 
-function indexed(bytes: Buffer, sha256: string): Base {
-  const worker = new Worker(join(root, 'tasks/lib/patches-thread.mjs'), { workerData: { bytes, sha256 } })
-  const turned = new Map<number, { resolve: (patch: Buffer) => void; reject: (error: Error) => void }>()
+let present: Thread | undefined
+
+/** One thread for all of them: its code is compiled once, and fast from the second patch on. */
+function thread(): Thread {
+  return (present ??= started())
+}
+
+function started(): Thread {
+  const compiled = fileURLToPath(new URL('patches-thread.js', import.meta.url)) // by tasks/run, beside the task
+  const worker = new Worker(existsSync(compiled) ? compiled : join(root, 'tasks/lib/patches-thread.mjs'))
+  const turned = new Map<number, { resolve: (patch: Buffer | undefined) => void; reject: (error: Error) => void }>()
   let count = 0
-  const settle = () => {
-    if (turned.size === 0) worker.unref()
-  }
-  worker.on('message', ({ turn, patch: bytes }: { turn: number; patch: Uint8Array }) => {
-    turned.get(turn)?.resolve(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length))
+  worker.on('message', ({ turn, patch: made }: Answer) => {
+    turned.get(turn)?.resolve(made && Buffer.from(made.buffer, made.byteOffset, made.length))
     turned.delete(turn)
-    settle()
+    if (turned.size === 0) worker.unref()
   })
   const fail = (error: Error) => {
-    if (bases.get(sha256) === made) bases.delete(sha256) // another may have taken its place
+    present = undefined
+    bases.length = 0
     for (const { reject } of turned.values()) reject(error)
     turned.clear()
   }
@@ -60,14 +75,14 @@ function indexed(bytes: Buffer, sha256: string): Base {
   worker.on('exit', () => fail(new Error('the thread has ended')))
   // a task that ends does not wait for it; after the listeners, which hold the task up
   worker.unref()
-  const made: Base = {
-    patch: (to, hash) =>
+  const tell = (order: Order) => worker.postMessage(order)
+  return {
+    tell,
+    patch: (of) =>
       new Promise((resolve, reject) => {
         turned.set((count += 1), { resolve, reject })
         worker.ref()
-        worker.postMessage({ turn: count, bytes: to, sha256: hash })
+        tell({ turn: count, ...of })
       }),
-    close: () => void worker.terminate(),
   }
-  return made
 }

@@ -47,7 +47,7 @@ async function sendTool(target: Target, pod: Pod, name: string, file: string): P
     const encoding = decodes(greeting, 'gzip') ? 'gzip' : 'raw'
     const body = encoding === 'gzip' ? await gzip(bytes) : bytes
     say(`${pod.name}: has no ${name}: ${size(body.length)} are sent, once`)
-    const parcel = { sha256: createHash('sha256').update(bytes).digest('hex'), version: basename(file), by: '' }
+    const parcel = { bytes, sha256: createHash('sha256').update(bytes).digest('hex'), version: basename(file), by: '' }
     const answer = next()
     const head = Buffer.from(header(parcel, body.length, { encoding }, 'plain'))
     await Promise.race([answer, send(stdin, head, body, watch.alive)])

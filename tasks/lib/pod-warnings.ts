@@ -1,6 +1,7 @@
 // What a pod's own settings take from hot swapping, and what still works. Pure.
 import { posix } from 'node:path'
 import { type AgentContainer, type Container, type DevOptions, type Pod } from './dev-pod.ts'
+import { isInjected } from './agent-command.ts'
 import { type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
 
 /** @returns one line per thing to know, each with file and line. */
@@ -18,10 +19,15 @@ export function podWarnings(
       ? [`${positionOf(source, path)}: ${pod.name}: ${again}`]
       : []),
     ...agents.flatMap((agent) => [
-      ...readOnlyRoot(source, agent, options),
-      ...otherUser(source, pod, agent, options),
+      // what is injected lies in a volume that every user may write
+      ...(isInjected(agent.agent.agent)
+        ? []
+        : [
+            ...readOnlyRoot(source, agent, options),
+            ...otherUser(source, pod, agent, options),
+            ...pulled(source, agent, options),
+          ]),
       ...declaredPort(source, pod, agent),
-      ...pulled(source, agent, options),
     ]),
   ]
 }

@@ -71,8 +71,12 @@ export function whyWaiting(pod: unknown, container: string): string | undefined 
   if (at(status, 'state', 'running') !== undefined) return undefined
   const waiting = at(status, 'state', 'waiting')
   const last = at(status, 'lastState', 'terminated')
+  // what it said is there where its termination message falls back to its log
+  const words = text(last, 'message').trim().split('\n').at(-1) ?? ''
   const ended =
-    last === undefined ? '' : `, it ended with exit code ${text(last, 'exitCode')} ${text(last, 'reason')}`.trimEnd()
+    last === undefined
+      ? ''
+      : `, it ended with exit code ${text(last, 'exitCode')} ${words === '' ? text(last, 'reason') : `(${words})`}`.trimEnd()
   if (waiting !== undefined)
     return `waiting (${[text(waiting, 'reason'), shortened(text(waiting, 'message'))].filter((part) => part !== '').join(': ')}${ended})`
   const condition = items(at(pod, 'status'), 'conditions').find(

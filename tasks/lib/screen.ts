@@ -1,14 +1,12 @@
 // The screen of a task that goes on: lines that pass, and below them one line that still changes. Without a terminal only
-// what is final is written.
-import { onEnd, print, say } from './task.ts'
+// the others are written.
+import { onEnd, print, writeThrough } from './task.ts'
 
 export interface Screen {
-  /** A line of talk: stderr. */
-  readonly line: (text: string) => void
+  /** The open line, on a terminal; it stays below all others, whoever prints them. Empty: there is none. */
+  readonly open: (text: string) => void
   /** A line of the result: stdout. It takes the place of the open line. */
   readonly result: (text: string) => void
-  /** The open line, on a terminal; it stays below all others. */
-  readonly open: (text: string) => void
 }
 
 /** A screen; `quiet` has no open line. */
@@ -26,22 +24,22 @@ export function screen(quiet: boolean): Screen {
     process.stderr.write(text.slice(0, (process.stderr.columns || 80) - 1))
     drawn = true
   }
-  onEnd(clear)
+  writeThrough((write) => {
+    clear()
+    write()
+    draw()
+  })
+  const open = (words: string) => {
+    if (words === text) return
+    text = words
+    draw()
+  }
+  onEnd(() => open(''))
   return {
-    line: (words) => {
-      clear()
-      say(words)
-      draw()
-    },
+    open,
     result: (words) => {
-      clear()
-      text = ''
+      open('')
       print(words)
-    },
-    open: (words) => {
-      if (words === text) return
-      text = words
-      draw()
     },
   }
 }

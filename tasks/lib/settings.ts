@@ -44,6 +44,8 @@ export interface Settings {
   readonly prodImage: string
   /** Empty: injection. */
   readonly devImage: string
+  /** Has a static busybox. */
+  readonly injectImage: string
   readonly baseImage: string
   /** Empty: the first that is found. */
   readonly containerTool: '' | 'docker' | 'podman' | 'nerdctl' | 'buildah'
@@ -118,6 +120,11 @@ const table = {
     'hello-dev',
     'image with the agent, for the dev manifest and container-dev; empty: the agent is injected',
     orEmpty(image('registry.example.com/hello-dev')),
+  ),
+  INJECT_IMAGE: row(
+    'busybox:stable-musl',
+    'image with a static busybox, from which an injected pod gets its tools',
+    image('registry.example.com/busybox:stable-musl'),
   ),
   BASE_IMAGE: row('debian:bookworm-slim', 'image that container-dev builds on', image('debian:bookworm-slim')),
   CONTAINER_TOOL: row(
@@ -209,6 +216,7 @@ export function parse(envFile: string, environment: Readonly<Record<string, stri
       container: values.CONTAINER,
       prodImage: values.PROD_IMAGE,
       devImage: values.DEV_IMAGE,
+      injectImage: values.INJECT_IMAGE,
       baseImage: values.BASE_IMAGE,
       containerTool: values.CONTAINER_TOOL,
       imageTo: values.IMAGE_TO,

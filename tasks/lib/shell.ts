@@ -1,4 +1,5 @@
 // Which shell a container has.
+import { FOLDER, isInjected } from './agent-command.ts'
 import { meaning } from './complaint.ts'
 import { UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
@@ -13,6 +14,7 @@ export async function shellOf(target: Target, pod: Pod): Promise<readonly string
   for (const shell of shells) {
     const answer = await said(target, pod, [...shell, '-c', 'command -v bash || echo sh'])
     if (answer.stdout === '') why ||= answer.why
+    else if (shell[0] !== 'sh' && isInjected(pod.agent)) return withTools(shell)
     else return answer.stdout.includes('bash') ? [answer.stdout] : shell
   }
   const place =
@@ -20,6 +22,11 @@ export async function shellOf(target: Target, pod: Pod): Promise<readonly string
   throw new UserError(
     `${pod.name}: no shell answers in container ${pod.container} (${why}) - bring one: kubectl${place} debug -it ${pod.name} --image=busybox --target=${pod.container}`,
   )
+}
+
+/** The shell that was injected, with the tools that came along. */
+function withTools(shell: readonly string[]): string[] {
+  return [...shell, '-c', `PATH=$PATH:${FOLDER}/bin exec ${shell.join(' ')}`]
 }
 
 async function said(target: Target, pod: Pod, command: readonly string[]) {

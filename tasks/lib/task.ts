@@ -46,10 +46,16 @@ const patience = 10_000 // ms that clean-up may take after a signal
 const grace = 2_000 // ms between TERM and KILL
 
 let interrupted = false
+let makeWay = (write: () => void) => write()
+
+/** Has each line written through a function: by one who keeps a line below all others, and takes it away meanwhile. */
+export function writeThrough(how: typeof makeWay): void {
+  makeWay = how
+}
 
 /** Prints a line of talk: stderr. Nothing after Ctrl-C: that what was ended has ended is no news. */
 export function say(line: string): void {
-  if (!interrupted) process.stderr.write(`${line}\n`)
+  if (!interrupted) makeWay(() => process.stderr.write(`${line}\n`))
 }
 
 /** Prints the last line of talk, also after Ctrl-C: how things were left. */
@@ -59,7 +65,7 @@ export function sayLast(line: string): void {
 
 /** Prints a line of the result: stdout. */
 export function print(line: string): void {
-  process.stdout.write(`${line}\n`)
+  makeWay(() => process.stdout.write(`${line}\n`))
 }
 
 /** Text without control characters (ANSI sequences, CR, OSC ...), for what a pod says. Tab and newline stay. */

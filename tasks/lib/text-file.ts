@@ -8,7 +8,19 @@ import { UserError } from './task.ts'
  * @throws UserError where there is no such file, or its bytes are no UTF-8.
  */
 export function readText(path: string, setting: string): string {
-  const bytes = readBytes(path, setting)
+  return decoded(path, readBytes(path, setting))
+}
+
+/** What standard input says, to its end. Throws UserError where it is a terminal, or no UTF-8. */
+export async function readInput(): Promise<string> {
+  if (process.stdin.isTTY)
+    throw new UserError('standard input is a terminal - pipe a manifest into it, or leave out the -', 2)
+  const chunks: Buffer[] = []
+  for await (const chunk of process.stdin) chunks.push(Buffer.from(chunk))
+  return decoded('standard input', Buffer.concat(chunks))
+}
+
+function decoded(path: string, bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes)
   } catch {

@@ -11,6 +11,18 @@ export interface Workload {
   readonly name: string
   /** Empty: the one that it is applied to. */
   readonly namespace: string
+  /** As the manifest has it. */
+  readonly object: unknown
+}
+
+/** How kubectl names it: `deployment/hello`. */
+export function named({ kind, name }: Pick<Workload, 'kind' | 'name'>): string {
+  return `${kind.toLowerCase()}/${name}`
+}
+
+/** Whether two objects are of one kind and name. */
+export function isSame(a: unknown, b: unknown): boolean {
+  return text(a, 'kind') === text(b, 'kind') && text(a, 'metadata', 'name') === text(b, 'metadata', 'name')
 }
 
 /** The workloads of a manifest file. Throws UserError where there is none to read. */
@@ -37,6 +49,7 @@ export function workloads(file: string): Workload[] {
       kind: text(value, 'kind'),
       name: text(value, 'metadata', 'name'),
       namespace: text(value, 'metadata', 'namespace'),
+      object: value,
     }))
 }
 

@@ -63,10 +63,20 @@ export function edit(source: Source, changes: readonly Change[], options: EditOp
   const difference = firstDifference(expected.map(options.relevant), actual.map(options.relevant), [])
   if (difference)
     throw (
-      sharedError(source, difference, options, 'which must not change') ??
+      sharedError(source, pathBefore(difference, changes), options, 'which must not change') ??
       bug(source, `it changed ${difference.join('.')}`)
     )
   return text
+}
+
+/** The path that leads where it does once the changes are made, as it was before: items in front of a list move the others. */
+function pathBefore(path: Path, changes: readonly Change[]): Path {
+  return path.map((step, index) => {
+    const moved = changes.find(
+      (change) => change.op === 'prepend' && isDeepStrictEqual(change.path, path.slice(0, index)),
+    )
+    return moved?.op === 'prepend' && Number(step) >= moved.values.length ? Number(step) - moved.values.length : step
+  })
 }
 
 function bug({ file }: Source, what: string): Error {
@@ -167,7 +177,7 @@ function editsFor(source: Source, changes: readonly Change[], expected: unknown[
     }
     if (change.op === 'set' && node) {
       const { value } = change
-      if (isScalar(node)) return claim(node, '', value, () => replaceScalar(source, node, value))
+      if (isScalar(node)) return claim(node, '', value, () => replaceScalar(source, node, value, place?.pair))
       throw new UserError(
         `${source.file}:${lineOf(source, rangeOf(node)[0])}: ${options.describe(path)} has to be a text`,
       )
@@ -205,7 +215,7 @@ function replaceItem(source: Source, item: unknown, value: string): Edit {
 }
 
 function isValue(value: unknown): value is Value {
-  if (typeof value === 'string') return true
+  if (typeof value === 'string' || typeof value === 'number' || typeof value === 'boolean') return true
   return Array.isArray(value) ? value.every(isValue) : isRecord(value) && Object.values(value).every(isValue)
 }
 

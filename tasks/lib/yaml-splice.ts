@@ -14,7 +14,9 @@ import {
 } from 'yaml'
 import { type Source, endOf, isMergeKey, rangeOf } from './yaml-text.ts'
 
-export type Value = string | readonly Value[] | { readonly [key: string]: Value }
+export type Value = Plain | readonly Value[] | { readonly [key: string]: Value }
+
+type Plain = string | number | boolean
 
 export interface Edit {
   readonly start: number
@@ -50,13 +52,14 @@ export function lineBreak(text: string): string {
 // Plain without a doubt: nothing that any YAML reads as a number, a date, a boolean or nothing.
 const PLAIN = /^(?!(?:y|n|yes|no|on|off|true|false|null)$)(?:[a-z_/]|--?(?=[a-z]|$))(?:[\w./@+-]|:(?=[\w/]))*$/i
 
-function scalarText(value: string, json: boolean): string {
+function scalarText(value: Plain, json: boolean): string {
+  if (typeof value !== 'string') return String(value)
   if (json || /[^\x20-\x7e]/.test(value)) return JSON.stringify(value)
   return PLAIN.test(value) ? value : `'${value.replaceAll("'", "''")}'`
 }
 
 function flowText(value: Value, json: boolean): string {
-  if (typeof value === 'string') return scalarText(value, json)
+  if (isPlain(value)) return scalarText(value, json)
   if (isList(value)) return `[${value.map((item) => flowText(item, json)).join(', ')}]`
   return `{${Object.entries(value)
     .map((field) => flowField(field, json))
@@ -69,20 +72,46 @@ function flowField([key, value]: [string, Value], json: boolean): string {
 
 function blockField([key, value]: [string, Value], style: Style): string[] {
   const name = scalarText(key, false)
-  if (typeof value === 'string') return [`${name}: ${scalarText(value, false)}`]
+  if (isPlain(value)) {
+    const [first = '', ...lines] = literal(value, style) ?? [scalarText(value, false)]
+    return [`${name}: ${first}`, ...lines]
+  }
+  if (Object.keys(value).length === 0) return [`${name}: ${flowText(value, false)}`]
   const lines = isList(value)
-    ? value.flatMap((item) => blockItem(item, style)).map((line) => ' '.repeat(style.dash) + line)
-    : blockFields(value, style).map((line) => ' '.repeat(style.step) + line)
+    ? indented(
+        value.flatMap((item) => blockItem(item, style)),
+        style.dash,
+      )
+    : indented(blockFields(value, style), style.step)
   return [`${name}:`, ...lines]
 }
 
 function blockItem(value: Value, style: Style): string[] {
-  const lines = typeof value === 'string' || isList(value) ? [flowText(value, false)] : blockFields(value, style)
-  return lines.map((line, index) => (index === 0 ? '- ' : '  ') + line)
+  const lines =
+    isPlain(value) || isList(value)
+      ? (literal(value, { dash: 0, step: 0 }) ?? [flowText(value, false)])
+      : blockFields(value, style)
+  const [first = '', ...rest] = lines
+  return [`- ${first}`, ...indented(rest, 2)]
+}
+
+/** The lines of a text of several lines as a literal block, which shows it as it is; undefined where it cannot be one. */
+function literal(value: Value, { step }: Style): string[] | undefined {
+  if (typeof value !== 'string' || !/^[!-~][\t\n\x20-\x7e]*[^\n]\n$/.test(value) || !/\n./.test(value)) return undefined
+  return ['|', ...indented(value.slice(0, -1).split('\n'), step)]
+}
+
+/** Lines moved to the right; an empty one stays empty. */
+function indented(lines: readonly string[], by: number): string[] {
+  return lines.map((line) => (line === '' ? '' : ' '.repeat(by) + line))
 }
 
 function blockFields(value: { readonly [key: string]: Value }, style: Style): string[] {
   return Object.entries(value).flatMap((field) => blockField(field, style))
+}
+
+function isPlain(value: Value): value is Plain {
+  return typeof value !== 'object'
 }
 
 function isList(value: Value): value is readonly Value[] {
@@ -91,9 +120,16 @@ function isList(value: Value): value is readonly Value[] {
 
 // --- edits
 
-/** The text becomes another one, in the quotes that it has. */
-export function replaceScalar(source: Source, node: Scalar, value: string): Edit {
+/** The text becomes another one, in the quotes that it has; as a literal block where it is one, below the key `pair`. */
+export function replaceScalar(source: Source, node: Scalar, value: string, pair?: Pair): Edit {
   const [start] = rangeOf(node)
+  const lines = node.type === 'BLOCK_LITERAL' && pair ? literal(value, { dash: 0, step: 2 }) : undefined
+  if (lines && pair)
+    return {
+      start,
+      end: endOf(source, node),
+      text: belowEachOther(lines, indent(source, pairStart(pair)), lineBreak(source.text)),
+    }
   const single = node.type === 'QUOTE_SINGLE' && /^[\x20-\x7e]*$/.test(value)
   const text = single ? `'${value.replaceAll("'", "''")}'` : scalarText(value, node.type === 'QUOTE_DOUBLE')
   return { start, end: endOf(source, node), text }
@@ -109,7 +145,7 @@ export function fillPair(source: Source, doc: Document, map: YAMLMap, pair: Pair
   const colon = pair.srcToken?.sep?.find(({ type }) => type === 'map-value-ind')
   if (!colon) throw new Error('a key has no colon')
   const [start, end] = isNode(pair.value) ? rangeOf(pair.value) : [colon.offset + 1, colon.offset + 1]
-  if (map.flow || typeof value === 'string') {
+  if (map.flow || isPlain(value)) {
     const text = flowText(value, isDoubleQuoted(pair.key))
     if (end > start) return [{ start, end, text }]
     return [insertion(colon.offset + 1, [` ${text}`])]
@@ -252,22 +288,22 @@ function removeFromFlow(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): 
 function linesAbove(source: Source, offset: number, lines: readonly string[]): Edit {
   const pad = indent(source, offset)
   const end = lineBreak(source.text)
-  if (!isFirstOnLine(source, offset))
-    return insertion(
-      offset,
-      lines.map((line) => line + end + pad),
-    )
+  if (!isFirstOnLine(source, offset)) return insertion(offset, [belowEachOther(lines, pad, end), end, pad])
   return insertion(
     aboveComments(source, offset),
-    lines.map((line) => pad + line + end),
+    indented(lines, pad.length).map((line) => line + end),
   )
+}
+
+function belowEachOther(lines: readonly string[], pad: string, end: string): string {
+  return lines.map((line, index) => (index === 0 || line === '' ? line : pad + line)).join(end)
 }
 
 function linesBelow(source: Source, pair: Pair, lines: readonly string[], end: number): Edit {
   const pad = indent(source, pairStart(pair))
   return insertion(
     lineEnd(source, end),
-    lines.map((line) => lineBreak(source.text) + pad + line),
+    indented(lines, pad.length).map((line) => lineBreak(source.text) + line),
   )
 }
 

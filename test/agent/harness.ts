@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert'
 import { program, sha256, wrapperPath, type Plan } from './fixtures.ts'
 import * as proc from './proc.ts'
 
-const script = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))
+export const agentScript = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))
 const atOnce = 5
 
 // --- shells and cases ---
@@ -293,6 +293,8 @@ export interface Sent {
   readonly by?: string
   readonly sha256?: string
   readonly size?: number
+  /** false: the header does not say how large the whole is. */
+  readonly whole?: boolean
   readonly more?: string
   /** Leaves stdin open: the answer must come all the same. */
   readonly open?: boolean
@@ -351,7 +353,7 @@ export class Box {
   }
 
   agent({ flags = [], args = [], env = {}, bin = this.bin, cwd = this.work, through = [] }: Start = {}): Agent {
-    const [command = '', ...rest] = [...through, ...this.shell.words, script, ...flags, '--', bin, ...args]
+    const [command = '', ...rest] = [...through, ...this.shell.words, agentScript, ...flags, '--', bin, ...args]
     const options = { cwd, env: this.env({ SETTLE: '0.2', LIMIT: '1', ...env }), detached: true }
     const agent = new Agent(spawn(command, rest, { ...options, stdio: ['ignore', 'pipe', 'pipe'] }), this)
     this.agents.push(agent)
@@ -376,7 +378,7 @@ export class Box {
   }
 
   call(words: readonly string[], { through = [], env = {} }: Pick<Start, 'through' | 'env'> = {}): Upload {
-    const [command = '', ...rest] = [...through, ...this.shell.words, script, ...words]
+    const [command = '', ...rest] = [...through, ...this.shell.words, agentScript, ...words]
     const upload = new Upload(spawn(command, rest, { cwd: this.dir, env: this.env(env), detached: true }))
     this.others.push(upload)
     return upload
@@ -424,10 +426,10 @@ export class Box {
   }
 
   /** The program with this pid serves on, and is what stands at BINARY. */
-  serves(pid: number, bytes: Buffer): void {
+  serves(pid: number, bytes: Buffer, bin = this.bin): void {
     assert.ok(proc.alive(pid), `the program with pid ${pid} lives`)
-    assert.ok(proc.runs(pid, this.bin), 'it runs the very file at BINARY')
-    assert.is(sha256(fs.readFileSync(this.bin)), sha256(bytes), 'BINARY has the expected content')
+    assert.ok(proc.runs(pid, bin), 'it runs the very file at BINARY')
+    assert.is(sha256(fs.readFileSync(bin)), sha256(bytes), 'BINARY has the expected content')
   }
 
   /** All living processes that were started in the box, and by these. */
@@ -490,6 +492,7 @@ export class Box {
 export function header(bytes: Buffer, sent: Sent = {}): string {
   const { encoding = 'raw', size = bytes.length, run, version, by, more } = sent
   const words = [`sha256=${sent.sha256 ?? sha256(bytes)}`, `size=${size}`, `encoding=${encoding}`]
+  if (encoding !== 'raw' && sent.whole !== false) words.push(`whole=${bytes.length}`)
   if (run) words.push(`run=${run}`)
   if (version) words.push(`version=${version}`)
   if (by) words.push(`by=${by}`)

@@ -22,11 +22,18 @@ async function refused(box: Box, answer: { code: number; receipt: Receipt }, cod
   box.clean()
 }
 
-for (const encoding of ['raw', 'gzip']) {
-  put(`swaps a binary that comes as ${encoding}, and proves it`, async (box) => {
+for (const [encoding, whole] of [['raw'], ['gzip'], ['gzip', false]] as const) {
+  const title = whole === false ? `${encoding}, of an unknown size` : encoding
+  put(`swaps a binary that comes as ${title}, and proves it`, async (box) => {
     const { agent, pid, bytes } = await box.serving()
     const next = program({ version: 'v2' })
-    const { code, receipt } = await box.put(next, { encoding, version: 'v1-3-gabc', by: 'jane@laptop', run: 'plain' })
+    const { code, receipt } = await box.put(next, {
+      encoding,
+      whole,
+      version: 'v1-3-gabc',
+      by: 'jane@laptop',
+      run: 'plain',
+    })
     assert.is(code, 0)
     assert.is(receipt.result, 'running')
     assert.is(receipt.sha256, sha256(next))
@@ -182,6 +189,7 @@ put('rejects header lines that are not valid, and runs no word of them', async (
   const bait = path.join(box.dir, 'bait')
   const valid = `sha256=${hex} size=10 encoding=raw`
   const hostile: Record<string, string> = {
+    'a whole that is no number': `sha256=${hex} size=10 encoding=gzip whole=1e9`,
     'an empty line': '',
     'no key at all': 'GET / HTTP/1.1',
     'no size': `sha256=${hex} encoding=raw`,

@@ -7,21 +7,9 @@ import { root } from '../../tasks/lib/task.ts'
 import { DapClient, stopsAt, stopsInTheEnd } from '../lib/debugged.ts'
 import { cluster } from './cluster.ts'
 import { Debugging } from './debugging.ts'
-import { devPods, project, type Project } from './project.ts'
+import { devPods, project, ways, type Project } from './project.ts'
 
 const swaps = 20
-const session = suite<{ it: Project; debug: Debugging; client: DapClient }>('a debug session on the cluster')
-
-session.before(async (context) => {
-  context.it = await project('debug')
-  heavy(context.it)
-  await devPods(context.it)
-  context.debug = new Debugging(context.it, (await cluster()).kubeconfig)
-  context.debug.edit('value 0', 0)
-  await context.debug.swap()
-  await context.debug.begin()
-  context.client = await context.debug.attach()
-})
 
 /** hello with what a real service links: it goes through the modules that test/cluster has already. */
 function heavy({ checkout }: Project): void {
@@ -31,88 +19,111 @@ function heavy({ checkout }: Project): void {
   checkout.file('examples/hello/main.go', main.replace('import (\n', `import (\n${imports}`))
 }
 
-session.after(async ({ it, debug }) => {
-  process.stderr.write(`--- debug-dev said\n${debug.talk}---\n`)
-  await debug.end()
-  await it.remove()
-})
-
-session(
-  `${swaps} swaps: the breakpoint hits in the new code each time, where the edit has moved it`,
-  async (context) => {
-    const { client, debug } = context
-    const waits: number[] = []
-    for (let turn = 1; turn <= swaps; turn += 1) {
-      debug.edit(`value ${turn}`, turn % 5)
-      const before = client.configurations
-      const receipt = await debug.swap()
-      await client.until('armed again', () => client.configurations > before)
-      waits.push(Date.now() - receipt)
-      assert.equal(await stopsAt(client, () => debug.ask()), {
-        reason: 'breakpoint',
-        line: debug.line,
-        value: `"value ${turn}"`,
-        answer: `value ${turn}`,
-      })
-    }
-    await client.until('the last note', () => client.notes.filter((line) => line.includes('swapped:')).length === swaps)
-    const median = waits.sort((a, b) => a - b)[swaps / 2] ?? Infinity
-    const megabytes = statSync(join(context.it.checkout.dir, 'bin/hello')).size / 1e6
-    const what = `from the receipt to the armed session, a debug build of ${megabytes.toFixed(0)} MB`
-    process.stderr.write(`\nmeasured: ${what}: median ${median} ms, longest ${waits.at(-1)} ms\n`)
-    assert.ok(megabytes >= 40, what)
-    assert.ok(median < 1500, `${median} ms`)
-    assert.equal(client.events.filter(({ event }) => event === 'exited' || event === 'terminated').length, 0)
-  },
-)
-
-session('a swap while the program is stopped at the breakpoint', async ({ client, debug }) => {
-  const lost = debug.ask()
-  assert.is((await client.stop('value')).reason, 'breakpoint')
-  debug.edit('from a breakpoint', 7)
-  const before = client.configurations
-  await debug.swap()
-  await client.until('armed again', () => client.configurations > before)
-  assert.match(await lost, /^error: /)
-  assert.equal(await stopsAt(client, () => debug.ask()), {
-    reason: 'breakpoint',
-    line: debug.line,
-    value: '"from a breakpoint"',
-    answer: 'from a breakpoint',
-  })
-})
-
-session('a crash is rolled back under the session', async ({ client, debug }) => {
-  // one line more in main, one less in front of the breakpoint: it stands where the old code has it
-  debug.edit('crashed', 6, '	os.Exit(3)\n')
-  await debug.swap(1)
-  await client.until('the note', () => client.notes.some((line) => /crashed .* is back/.test(line)))
-  assert.is((await stopsInTheEnd(client, () => debug.ask())).value, '"from a breakpoint"')
-})
-
-session('a plain build says how to get a debugger, and a debug build brings it back', async ({ client, debug, it }) => {
-  debug.edit('plain', 2)
-  await it.run('build')
-  await it.run('deploy-dev')
-  await client.until('the note', () =>
-    client.notes.some((line) => line.includes('npm run build-debug && npm run deploy-dev')),
+for (const mode of ways) {
+  const session = suite<{ it: Project; debug: Debugging; client: DapClient }>(
+    `a debug session on the cluster with ${mode.title}`,
   )
-  assert.is(await debug.ask(), 'plain')
-  debug.edit('again', 3)
-  const before = client.configurations
-  await debug.swap()
-  await client.until('armed again', () => client.configurations > before)
-  assert.is((await stopsAt(client, () => debug.ask())).value, '"again"')
-})
 
-session('an IDE that is killed at the breakpoint: the service answers within 3 s', async ({ client, debug }) => {
-  const hangs = debug.ask()
-  await client.stop('value')
-  const begin = Date.now()
-  client.kill()
-  assert.is(await hangs, 'again')
-  process.stderr.write(`killed → answered: ${Date.now() - begin} ms\n`)
-  assert.ok(Date.now() - begin < 3000, `${Date.now() - begin} ms`)
-})
+  session.before(async (context) => {
+    context.it = await project('debug', mode)
+    heavy(context.it)
+    await devPods(context.it)
+    context.debug = new Debugging(context.it, (await cluster()).kubeconfig)
+    context.debug.edit('value 0', 0)
+    await context.debug.swap()
+    await context.debug.begin()
+    context.client = await context.debug.attach()
+  })
 
-session.run()
+  session.after(async ({ it, debug }) => {
+    process.stderr.write(`--- debug-dev said\n${debug.talk}---\n`)
+    await debug.end()
+    await it.remove()
+  })
+
+  session(
+    `${swaps} swaps: the breakpoint hits in the new code each time, where the edit has moved it`,
+    async (context) => {
+      const { client, debug } = context
+      const waits: number[] = []
+      for (let turn = 1; turn <= swaps; turn += 1) {
+        debug.edit(`value ${turn}`, turn % 5)
+        const before = client.configurations
+        const receipt = await debug.swap()
+        await client.until('armed again', () => client.configurations > before)
+        waits.push(Date.now() - receipt)
+        assert.equal(await stopsAt(client, () => debug.ask()), {
+          reason: 'breakpoint',
+          line: debug.line,
+          value: `"value ${turn}"`,
+          answer: `value ${turn}`,
+        })
+      }
+      await client.until(
+        'the last note',
+        () => client.notes.filter((line) => line.includes('swapped:')).length === swaps,
+      )
+      const median = waits.sort((a, b) => a - b)[swaps / 2] ?? Infinity
+      const megabytes = statSync(join(context.it.checkout.dir, 'bin/hello')).size / 1e6
+      const what = `from the receipt to the armed session, a debug build of ${megabytes.toFixed(0)} MB`
+      process.stderr.write(`\nmeasured: ${what}: median ${median} ms, longest ${waits.at(-1)} ms\n`)
+      assert.ok(megabytes >= 40, what)
+      assert.ok(median < 1500, `${median} ms`)
+      assert.equal(client.events.filter(({ event }) => event === 'exited' || event === 'terminated').length, 0)
+    },
+  )
+
+  session('a swap while the program is stopped at the breakpoint', async ({ client, debug }) => {
+    const lost = debug.ask()
+    assert.is((await client.stop('value')).reason, 'breakpoint')
+    debug.edit('from a breakpoint', 7)
+    const before = client.configurations
+    await debug.swap()
+    await client.until('armed again', () => client.configurations > before)
+    assert.match(await lost, /^error: /)
+    assert.equal(await stopsAt(client, () => debug.ask()), {
+      reason: 'breakpoint',
+      line: debug.line,
+      value: '"from a breakpoint"',
+      answer: 'from a breakpoint',
+    })
+  })
+
+  session('a crash is rolled back under the session', async ({ client, debug }) => {
+    // one line more in main, one less in front of the breakpoint: it stands where the old code has it
+    debug.edit('crashed', 6, '	os.Exit(3)\n')
+    await debug.swap(1)
+    await client.until('the note', () => client.notes.some((line) => /crashed .* is back/.test(line)))
+    assert.is((await stopsInTheEnd(client, () => debug.ask())).value, '"from a breakpoint"')
+  })
+
+  session(
+    'a plain build says how to get a debugger, and a debug build brings it back',
+    async ({ client, debug, it }) => {
+      debug.edit('plain', 2)
+      await it.run('build')
+      await it.run('deploy-dev')
+      await client.until('the note', () =>
+        client.notes.some((line) => line.includes('npm run build-debug && npm run deploy-dev')),
+      )
+      assert.is(await debug.ask(), 'plain')
+      debug.edit('again', 3)
+      const before = client.configurations
+      await debug.swap()
+      await client.until('armed again', () => client.configurations > before)
+      assert.is((await stopsAt(client, () => debug.ask())).value, '"again"')
+    },
+  )
+
+  session('an IDE that is killed at the breakpoint: the service answers within 3 s', async ({ client, debug }) => {
+    const hangs = debug.ask()
+    await client.stop('value')
+    const begin = Date.now()
+    client.kill()
+    assert.is(await hangs, 'again')
+    process.stderr.write(`killed → answered: ${Date.now() - begin} ms\n`)
+    assert.ok(Date.now() - begin < 3000, `${Date.now() - begin} ms`)
+  })
+
+  session.run()
+}

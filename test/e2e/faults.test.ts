@@ -11,7 +11,7 @@ import { devPods, project, timedDeploy, type Project } from './project.ts'
 const faults = suite<{ it: Project }>('faults')
 faults.before(async (context) => {
   context.it = await project('faults')
-  await devPods(context.it, 'local/debian:1', 3)
+  await devPods(context.it, 3)
 })
 faults.after(async ({ it }) => it.remove())
 
@@ -51,7 +51,9 @@ async function halfUpload(it: Project, pod: string) {
   )
   await new Promise((resolve) => child.stdout?.once('data', resolve))
   const sha256 = '0'.repeat(64)
-  child.stdin?.write(header({ sha256, version: 'half', by: 'jane@host' }, bytes.length, { encoding: 'raw' }, 'plain'))
+  child.stdin?.write(
+    header({ bytes, sha256, version: 'half', by: 'jane@host' }, bytes.length, { encoding: 'raw' }, 'plain'),
+  )
   child.stdin?.write(bytes.subarray(0, bytes.length / 2))
   await until('the partial file', 20, () =>
     it.kubectl(['exec', pod, '--', 'sh', '-c', 'ls /usr/local/bin/hello-dev.part 2>/dev/null || :']),

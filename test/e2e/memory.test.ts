@@ -3,52 +3,54 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { until } from './cluster.ts'
-import { devPods, project, type Project } from './project.ts'
+import { devPods, project, ways, type Project } from './project.ts'
 
-const memory = suite<{ it: Project }>('memory')
-memory.before(async (context) => {
-  const it = await project('memory')
-  context.it = it
-  await devPods(it)
-  // hello takes 4 MiB; 32 more are what a deploy may count on
-  const dev = it.checkout.read('manifests-dev/deployment-dev.yml')
-  it.checkout.file(
-    'manifests-dev/deployment-dev.yml',
-    `${dev.trimEnd()}\n            limits:\n              memory: 36Mi\n`,
-  )
-  await it.kubectl(['apply', '-f', join(it.checkout.dir, 'manifests-dev/deployment-dev.yml')])
-  await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
-  await until('one pod', 60, async () => (await it.pods()).length === 1)
-})
-memory.after(async ({ it }) => it.remove())
-
-memory('ten plain deploys, raw and gzip, into 36 MiB: no container is killed', async ({ it }) => {
-  const [pod = ''] = await it.pods()
-  for (let turn = 1; turn <= 10; turn += 1) {
-    it.edit(`turn ${turn}, version `)
-    await it.run('build')
-    await it.run('deploy-dev', ['--encoding', turn % 2 === 0 ? 'raw' : 'gzip'])
-  }
-  assert.match(await it.answer(pod), /^turn 10, version /)
-  const restarts = ['get', 'pod', pod, '-o', 'jsonpath={.status.containerStatuses[0].restartCount}']
-  assert.is(await it.kubectl(restarts), '0')
-})
-
-memory(
-  'a debug build for which Delve needs more is refused before a byte is sent, and the limit is named',
-  async ({ it }) => {
-    const [pod = ''] = await it.pods()
-    await it.run('build-debug')
-    const { stdout, stderr } = await it.run('deploy-dev', [], { code: 1 })
-    assert.is(stdout, '')
-    assert.match(
-      stderr,
-      new RegExp(
-        `error: ${pod}: the memory limit of its container is 36 MiB, this binary takes \\d+ MiB for Delve, .* - raise resources\\.limits\\.memory in MANIFEST`,
-      ),
+for (const mode of ways) {
+  const memory = suite<{ it: Project }>(`memory with ${mode.title}`)
+  memory.before(async (context) => {
+    const it = await project('memory', mode)
+    context.it = it
+    await devPods(it)
+    // hello takes 4 MiB; 32 more are what a deploy may count on
+    const dev = it.checkout.read('manifests-dev/deployment-dev.yml')
+    it.checkout.file(
+      'manifests-dev/deployment-dev.yml',
+      `${dev.trimEnd()}\n            limits:\n              memory: 36Mi\n`,
     )
-    assert.match(await it.answer(pod), /^turn 10, version /)
-  },
-)
+    await it.kubectl(['apply', '-f', join(it.checkout.dir, 'manifests-dev/deployment-dev.yml')])
+    await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
+    await until('one pod', 60, async () => (await it.pods()).length === 1)
+  })
+  memory.after(async ({ it }) => it.remove())
 
-memory.run()
+  memory('ten plain deploys, raw and gzip, into 36 MiB: no container is killed', async ({ it }) => {
+    const [pod = ''] = await it.pods()
+    for (let turn = 1; turn <= 10; turn += 1) {
+      it.edit(`turn ${turn}, version `)
+      await it.run('build')
+      await it.run('deploy-dev', ['--encoding', turn % 2 === 0 ? 'raw' : 'gzip'])
+    }
+    assert.match(await it.answer(pod), /^turn 10, version /)
+    const restarts = ['get', 'pod', pod, '-o', 'jsonpath={.status.containerStatuses[0].restartCount}']
+    assert.is(await it.kubectl(restarts), '0')
+  })
+
+  memory(
+    'a debug build for which Delve needs more is refused before a byte is sent, and the limit is named',
+    async ({ it }) => {
+      const [pod = ''] = await it.pods()
+      await it.run('build-debug')
+      const { stdout, stderr } = await it.run('deploy-dev', [], { code: 1 })
+      assert.is(stdout, '')
+      assert.match(
+        stderr,
+        new RegExp(
+          `error: ${pod}: the memory limit of its container is 36 MiB, this binary takes \\d+ MiB for Delve, .* - raise resources\\.limits\\.memory in MANIFEST`,
+        ),
+      )
+      assert.match(await it.answer(pod), /^turn 10, version /)
+    },
+  )
+
+  memory.run()
+}

@@ -34,7 +34,7 @@ permissions(
   async ({ it, kubeconfig }) => {
     it.edit('allowed, version ')
     await it.run('build')
-    for (const name of ['switch-prod', 'switch-dev', 'deploy-dev', 'status-dev']) {
+    for (const name of ['switch-prod', 'switch-dev', 'switch-prod', 'switch-dev', 'deploy-dev', 'status-dev']) {
       const { code, stdout, stderr } = await it.checkout.run(name, [], {
         env: { KUBECONFIG: kubeconfig },
         limit: 120_000,

@@ -5,7 +5,40 @@ import { root } from '../../tasks/lib/task.ts'
 import { checkout, type Checkout, type Ended } from '../lib/checkout.ts'
 import { cluster, httpGet, kubectl, loadImage, namespace, podURL, tool, until } from './cluster.ts'
 
+/** How dev pods come about, and where they then have what. */
+export interface Mode {
+  readonly title: string
+  /** What the production image is built on. */
+  readonly base: string
+  /** The production image stays as it is, under all that a cluster may forbid; else container-dev builds one on the base. */
+  readonly inject: boolean
+  readonly shell: readonly string[]
+  /** The folder of the binary, and that of the logs. */
+  readonly folder: string
+  readonly logs: string
+}
+
+const built = { inject: false, shell: ['sh'], folder: '/usr/local/bin', logs: '' } as const
+
+/** The columns of the cases: an image of container-dev on two bases, and an agent that is injected into an image without a shell. */
+export const modes: readonly [Mode, Mode, Mode] = [
+  { title: 'an image of Debian', base: 'local/debian:1', ...built },
+  { title: 'an image of busybox', base: 'local/busybox:1', ...built },
+  {
+    title: 'an injected agent',
+    base: 'scratch',
+    inject: true,
+    shell: ['/hotswap/bin/busybox', 'sh'],
+    folder: '/hotswap/hello',
+    logs: '/tmp',
+  },
+]
+
+/** The two ways: an image, and injection. */
+export const ways: readonly Mode[] = [modes[0], modes[2]]
+
 export interface Project {
+  readonly mode: Mode
   readonly checkout: Checkout
   readonly namespace: string
   /** KEY=value lines for .env, on top of those that lead to the cluster. */
@@ -14,10 +47,12 @@ export interface Project {
   run(
     name: string,
     args?: readonly string[],
-    options?: { code?: number; limit?: number; env?: Record<string, string> },
+    options?: { code?: number; limit?: number; env?: Record<string, string>; input?: string },
   ): Promise<Ended>
   /** kubectl in the namespace. */
-  kubectl(args: readonly string[], input?: string): Promise<string>
+  kubectl(args: readonly string[], input?: string | Buffer): Promise<string>
+  /** Runs a script in a pod, by the shell that it has. */
+  sh(pod: string, script: string, input?: string | Buffer): Promise<string>
   /** Names of the live pods of app=hello, newest first. */
   pods(): Promise<string[]>
   /** What a pod answers at / on port 8080, once it pleases. */
@@ -27,8 +62,8 @@ export interface Project {
   remove(): Promise<void>
 }
 
-/** Makes one. `word` begins the name of its namespace; `base` is the image that production and dev images are built on. */
-export async function project(word: string, base = 'local/debian:1'): Promise<Project> {
+/** Makes one. `word` begins the name of its namespace. */
+export async function project(word: string, mode: Mode = modes[0]): Promise<Project> {
   const { kubeconfig, context } = await cluster()
   await tool(join(root, 'test/cluster/base-images'), [], { limit: 600 })
   const space = await namespace(word)
@@ -42,7 +77,13 @@ export async function project(word: string, base = 'local/debian:1'): Promise<Pr
   symlinkSync(tools, join(copy.dir, '.hotswap', 'tools'))
   let greeting = 'hello, version '
 
+  if (mode.inject) {
+    await kubectl(['label', 'namespace', space.name, 'pod-security.kubernetes.io/enforce=restricted'])
+    await loadImage('local/busybox:1')
+  }
+
   const made: Project = {
+    mode,
     checkout: copy,
     namespace: space.name,
     set(lines) {
@@ -50,8 +91,9 @@ export async function project(word: string, base = 'local/debian:1'): Promise<Pr
         KUBE_CONTEXT: context,
         KUBE_NAMESPACE: space.name,
         PROD_IMAGE: prod,
-        DEV_IMAGE: dev,
-        BASE_IMAGE: base,
+        DEV_IMAGE: mode.inject ? '' : dev,
+        INJECT_IMAGE: 'local/busybox:1',
+        BASE_IMAGE: mode.base,
         ...lines,
       }
       copy.file(
@@ -61,13 +103,15 @@ export async function project(word: string, base = 'local/debian:1'): Promise<Pr
           .join(''),
       )
     },
-    async run(name, args = [], { code = 0, limit = 180, env = {} } = {}) {
-      const end = await copy.run(name, args, { env: { KUBECONFIG: kubeconfig, ...env }, limit: limit * 1000 })
+    async run(name, args = [], { code = 0, limit = 180, env = {}, input } = {}) {
+      const given = input === undefined ? {} : { input }
+      const end = await copy.run(name, args, { env: { KUBECONFIG: kubeconfig, ...env }, limit: limit * 1000, ...given })
       if (end.code !== code)
         throw new Error(`${name} ${args.join(' ')} ended with ${end.code ?? end.signal}:\n${end.stdout}${end.stderr}`)
       return end
     },
     kubectl: (args, input) => kubectl(['-n', space.name, ...args], input === undefined ? {} : { input }),
+    sh: (pod, script, input) => made.kubectl(['exec', '-i', pod, '--', ...mode.shell, '-c', script], input),
     async pods() {
       const list = await made.kubectl([
         'get',
@@ -102,21 +146,34 @@ export async function project(word: string, base = 'local/debian:1'): Promise<Pr
   return made
 }
 
+const restricted = `          securityContext:
+            runAsNonRoot: true
+            readOnlyRootFilesystem: true
+            allowPrivilegeEscalation: false
+            capabilities: {drop: [ALL]}
+            seccompProfile: {type: RuntimeDefault}
+`
+
 /** Builds the production image of hello on the project's base, and writes its manifest, for `replicas` pods. */
 export async function production(
-  { checkout: copy, namespace: space, run }: Project,
-  base: string,
+  { checkout: copy, namespace: space, mode, run }: Project,
   replicas = 1,
 ): Promise<void> {
   await run('build')
-  copy.file('prod/Dockerfile', `FROM ${base}\nCOPY bin/hello /usr/local/bin/hello\nCMD ["/usr/local/bin/hello"]\n`)
+  const user = mode.inject ? 'USER 4321\n' : ''
+  const lines = `FROM ${mode.base}\nCOPY bin/hello /usr/local/bin/hello\n${user}CMD ["/usr/local/bin/hello"]\n`
+  copy.file('prod/Dockerfile', lines)
   const image = `local/${space}:1`
   await tool('docker', ['build', '-q', '-t', image, '-f', join(copy.dir, 'prod/Dockerfile'), copy.dir], { limit: 120 })
   await loadImage(image)
   const manifest = copy.read('manifests/deployment.yml')
+  const command = '          command: [/usr/local/bin/hello]\n'
   copy.file(
     'manifests/deployment.yml',
-    manifest.replace(/image: hello\b.*/, `image: ${image}`).replace('replicas: 1', `replicas: ${replicas}`),
+    manifest
+      .replace(/image: hello\b.*/, `image: ${image}`)
+      .replace('replicas: 1', `replicas: ${replicas}`)
+      .replace(command, mode.inject ? command + restricted : command),
   )
 }
 
@@ -137,16 +194,18 @@ export async function timedDeploy(made: Project, words: string, args: readonly s
 }
 
 /** From nothing to dev pods that answer: the chapters up to switch-dev. */
-export async function devPods(made: Project, base = 'local/debian:1', replicas = 1): Promise<void> {
-  await production(made, base, replicas)
+export async function devPods(made: Project, replicas = 1): Promise<void> {
+  await production(made, replicas)
   await switched(made)
   await until('the dev pods', 60, async () => (await made.pods()).length === replicas)
 }
 
 /** From a binary and a production manifest to what switch-dev has applied. */
-export async function switched({ namespace: space, run }: Project): Promise<void> {
-  await run('container-dev', [], { limit: 300 })
-  await loadImage(`local/${space}-dev:1`)
+export async function switched({ namespace: space, mode, run }: Project): Promise<void> {
+  if (!mode.inject) {
+    await run('container-dev', [], { limit: 300 })
+    await loadImage(`local/${space}-dev:1`)
+  }
   await run('generate-deployment-dev')
   await run('switch-dev')
 }

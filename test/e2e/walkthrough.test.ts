@@ -1,19 +1,27 @@
-// The seed document's chapters in their order, on a real cluster, for a Debian base and one that has busybox alone.
+// The seed document's chapters in their order, on a real cluster: for a Debian base, for one that has busybox alone, and for
+// an agent that is injected into an image that has nothing but the program.
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { loadImage, until } from './cluster.ts'
-import { production, project, timedDeploy, type Project } from './project.ts'
+import { stopsAt } from '../lib/debugged.ts'
+import { cluster, loadImage, until } from './cluster.ts'
+import { Debugging } from './debugging.ts'
+import { modes, production, project, timedDeploy, type Project } from './project.ts'
 
-for (const base of ['local/debian:1', 'local/busybox:1']) {
-  const walk = suite<{ it: Project }>(`walkthrough on ${base}`)
-  walk.before(async (context) => void (context.it = await project('walk', base)))
+const limits = '            limits:\n              memory: 64Mi\n'
+
+for (const mode of modes) {
+  const { inject, folder, logs } = mode
+  const walk = suite<{ it: Project }>(`walkthrough with ${mode.title}`)
+  walk.before(async (context) => void (context.it = await project('walk', mode)))
   walk.after(async ({ it }) => it.remove())
 
   walk('the production deployment serves, and has no agent', async ({ it }) => {
-    await production(it, base)
+    await production(it)
+    const manifest = it.checkout.read('manifests/deployment.yml')
+    it.checkout.file('manifests/deployment.yml', `${manifest}${limits}`)
     await it.kubectl(['apply', '-f', join(it.checkout.dir, 'manifests/deployment.yml')])
     await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
     const [pod = ''] = await it.pods()
@@ -24,6 +32,11 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
   })
 
   walk('container-dev builds the dev image, and prints it', async ({ it }) => {
+    if (inject) {
+      const { stderr } = await it.run('container-dev', [], { code: 2 })
+      assert.match(stderr, /error: DEV_IMAGE is empty: there is no image to build/)
+      return
+    }
     const { stdout } = await it.run('container-dev', [], { limit: 300 })
     assert.is(stdout, `local/${it.namespace}-dev:1\n`)
     await loadImage(`local/${it.namespace}-dev:1`)
@@ -56,7 +69,10 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
       const [pod = ''] = await it.pods()
       assert.match(
         stdout,
-        new RegExp(`^${pod}: [\\d.]+ kB of [\\d.]+ MB  pid \\d+  \\S+ ${sha256.slice(0, 8)}  [\\d.]+ s\n$`),
+        // without container-dev nothing here knows the binary that the pod begins with
+        new RegExp(
+          `^${pod}: [\\d.]+ ${inject ? 'M' : 'k'}B of [\\d.]+ MB  pid \\d+  \\S+ ${sha256.slice(0, 8)}  [\\d.]+ s\n$`,
+        ),
       )
       assert.match(await it.answer(pod), /^good morning, version /)
       const { stdout: json } = await it.run('status-dev', ['--json'])
@@ -68,22 +84,26 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
   walk('the log table stands in kubectl logs and in hotswap-dev.log, the output in hello.log', async ({ it }) => {
     const [pod = ''] = await it.pods()
     const rows = (text: string) => text.split('\n').filter((line) => /\tkilled & restarted\t/.test(line))
-    const logs = await it.kubectl(['logs', pod])
-    assert.match(logs, /^DATE\tTYPE\tUSER\tFILE\tMESSAGE\tEVENTS$/m)
+    const said = await it.kubectl(['logs', pod])
+    assert.match(said, /^DATE\tTYPE\tUSER\tFILE\tMESSAGE\tEVENTS$/m)
     assert.match(
-      rows(logs)[0] ?? '',
-      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\tINFO\troot\thello-dev\tkilled & restarted\tPUT$/,
+      rows(said)[0] ?? '',
+      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\tINFO\t(?:root|4321)\thello-dev\tkilled & restarted\tPUT$/,
     )
-    assert.equal(rows(await it.kubectl(['exec', pod, '--', 'cat', '/hotswap-dev.log'])), rows(logs))
-    assert.match(await it.kubectl(['exec', pod, '--', 'cat', '/hello.log']), /version \S+: ready on/)
+    const log = (name: string) => it.sh(pod, `while IFS= read -r line; do echo "$line"; done <${logs}/${name}.log`)
+    assert.equal(rows(await log('hotswap-dev')), rows(said))
+    assert.match(await log('hello'), /version \S+: ready on/)
   })
 
   walk('a plain kubectl cp of BINARY-dev works too', async ({ it }) => {
-    // kubectl cp needs tar in the container, which a base of busybox has
     it.edit('good evening, version ')
     await it.run('build')
     const [pod = ''] = await it.pods()
-    await it.kubectl(['cp', join(it.checkout.dir, 'bin/hello'), `${pod}:/usr/local/bin/hello-dev`])
+    const binary = join(it.checkout.dir, 'bin/hello')
+    // kubectl cp needs tar in the container, which a base of busybox has, and an image without a shell has not
+    const copy = `/hotswap/bin/cat >${folder}/hello-dev; echo done`
+    if (inject) assert.is(await it.sh(pod, copy, readFileSync(binary)), 'done\n')
+    else await it.kubectl(['cp', binary, `${pod}:${folder}/hello-dev`])
     assert.match(await it.answer(pod, (body) => body.startsWith('good evening')), /^good evening, version /)
     // the row comes once the program has lived SETTLE
     await until('the row', 20, async () =>
@@ -93,26 +113,31 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
 
   walk('an exec session outlives a swap, and the files are where the README says', async ({ it }) => {
     const [pod = ''] = await it.pods()
-    const session = it.kubectl(['exec', pod, '--', 'sh', '-c', 'sleep 6; echo still here'])
+    const session = it.sh(pod, `${mode.shell.length > 1 ? '/hotswap/bin/busybox ' : ''}sleep 6; echo still here`)
     it.edit('good night, version ')
     await it.run('build')
     await it.run('deploy-dev')
     assert.match(await it.answer(pod), /^good night, version /)
     assert.is(await session, 'still here\n')
-    const places = ['', '-prev'].map((end) => `/usr/local/bin/hello${end}`)
-    const logs = ['/hello.log', '/hotswap-dev.log', '/usr/local/bin/.hotswap-hello']
-    const all = [...places, ...logs]
-    assert.is(await it.kubectl(['exec', pod, '--', 'ls', '-d', ...all]), `${[...all].sort().join('\n')}\n`)
-    const left = await it.kubectl(['exec', pod, '--', 'ls', '/usr/local/bin'])
-    assert.not.match(left, /^hello-dev/m)
+    const places = ['hello', 'hello-prev', '.hotswap-hello'].map((name) => `${folder}/${name}`)
+    const all = [...places, `${logs}/hello.log`, `${logs}/hotswap-dev.log`]
+    const there = 'for file; do [ ! -e "$file" ] || echo "$file"; done'
+    const asked = (paths: readonly string[]) => it.sh(pod, `set -- ${paths.join(' ')}; ${there}`)
+    assert.is(await asked(all), `${all.join('\n')}\n`)
+    assert.is(await asked([`${folder}/hello-dev*`]), '')
+  })
+
+  walk('shell-dev runs what stdin says, with tools', async ({ it }) => {
+    const { stdout } = await it.run('shell-dev', [], { input: `ls -d ${folder}/hello; exit\n` })
+    assert.is(stdout, `${folder}/hello\n`)
   })
 
   walk('the agent of a manifest with -t5 swaps as well, and is more patient', async ({ it }) => {
     const dev = join(it.checkout.dir, 'manifests-dev/deployment-dev.yml')
     const patient = it.checkout
       .read('manifests-dev/deployment-dev.yml')
-      .replace('[hotswap-dev, -r,', '[hotswap-dev, -t5, -r,')
-    assert.match(patient, /\[hotswap-dev, -t5, /)
+      .replace(/(command: \[.*?), -r,/, '$1, -t5, -r,')
+    assert.match(patient, / -t5, /)
     it.checkout.file('manifests-dev/deployment-dev.yml', patient)
     await it.kubectl(['apply', '-f', dev])
     await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
@@ -120,7 +145,8 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
     await it.run('deploy-dev')
     const [pod = ''] = await it.pods()
     assert.match(await it.answer(pod), /^good night, version /)
-    assert.match(await it.kubectl(['exec', pod, '--', 'cat', '/usr/local/bin/.hotswap-hello/agent']), /^limit=1500$/m)
+    const state = `while read -r line; do echo "$line"; done <${folder}/.hotswap-hello/agent`
+    assert.match(await it.sh(pod, state), /^limit=1500$/m)
   })
 
   walk('a crash is rolled back, and says its last words', async ({ it }) => {
@@ -139,7 +165,7 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
     'a debug build runs under Delve, which is sent where there is none, and crashes are rolled back there too',
     async ({ it }) => {
       const [pod = ''] = await it.pods()
-      await it.kubectl(['exec', pod, '--', 'rm', '/usr/local/bin/dlv']) // an image of one's own may have none
+      if (!inject) await it.sh(pod, `rm ${folder}/dlv`) // an image of one's own may have none
       it.edit('debugged, version ')
       await it.run('build-debug')
       const { stderr: sent } = await it.run('deploy-dev')
@@ -155,6 +181,38 @@ for (const base of ['local/debian:1', 'local/busybox:1']) {
       it.checkout.file('examples/hello/main.go', main)
       assert.match(stderr, /error: .* it crashed \(.*\); the previous binary .* is back/)
       assert.match(await it.answer(pod), /^debugged, version /)
+    },
+  )
+
+  walk('a breakpoint is hit under debug-dev', async ({ it }) => {
+    it.edit('hello, version ')
+    const debug = new Debugging(it, (await cluster()).kubeconfig)
+    try {
+      debug.edit('looked at', 1)
+      await debug.swap()
+      await debug.begin()
+      const client = await debug.attach()
+      assert.equal(await stopsAt(client, () => debug.ask()), {
+        reason: 'breakpoint',
+        line: debug.line,
+        value: '"looked at"',
+        answer: 'looked at',
+      })
+      client.kill()
+    } finally {
+      await debug.end()
+    }
+  })
+
+  walk(
+    'a container that was restarted is back on the binary of the image, or on yours where it has a volume',
+    async ({ it }) => {
+      const [pod = ''] = await it.pods()
+      const restarts = () =>
+        it.kubectl(['get', 'pod', pod, '-o', 'jsonpath={.status.containerStatuses[0].restartCount}'])
+      await it.sh(pod, 'kill -TERM 1').catch(() => undefined) // it takes the exec along
+      await until('the new container', 60, async () => (await restarts()) === '1')
+      assert.match(await it.answer(pod), inject ? /^looked at/ : /^hello, version /)
     },
   )
 

@@ -35,6 +35,8 @@ export interface Options {
   /** Added to a clean environment: PATH, HOME and Go's caches alone. undefined takes a variable out. */
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly limit?: number
+  /** What the task reads; default: nothing. */
+  readonly input?: string
 }
 
 /** Copies what tasks need. node_modules is a link to the real one. */
@@ -73,16 +75,17 @@ export function checkout(): Checkout {
       return calls.map((call) => call.replace(/\n$/, '').split('\n'))
     },
     run: (name, args, options) => copy.launch(name, args, options).ended,
-    launch(name, args = [], { env = {}, limit = 60_000 } = {}) {
+    launch(name, args = [], { env = {}, limit = 60_000, input } = {}) {
       const child = spawn(
         process.execPath,
         [...(name.includes('/') ? ['--import', 'tsx', join(dir, name)] : [compiled(dir, name)]), ...args],
         {
           cwd: dir,
           env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
-          stdio: ['ignore', 'pipe', 'pipe'],
+          stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
         },
       )
+      child.stdin?.on('error', () => undefined).end(input)
       return { child, ended: ended(child, limit) }
     },
     remove: () => rmSync(dir, { recursive: true, force: true }),
@@ -100,7 +103,7 @@ function compiled(dir: string, task: string): string {
     if (status !== 0) throw new Error(`tasks/run ${task}: ${stderr}`)
     upToDate.add(task)
   }
-  cpSync(join(top, file), join(dir, file))
+  for (const each of [file, '.hotswap/tasks/patches-thread.js']) cpSync(join(top, each), join(dir, each))
   return join(dir, file)
 }
 

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
 import { changedLines } from '../lib/diff.ts'
 import { type Checkout, checkout } from '../lib/checkout.ts'
 
@@ -118,6 +119,76 @@ generate('changes nothing in what it made', async ({ copy }) => {
   assert.is(copy.read('again.yml'), made)
 })
 
+generate('injects the agent where there is no dev image: the image stays', async ({ copy }) => {
+  const env = { DEV_IMAGE: '', INJECT_IMAGE: 'example.com/busybox:1' }
+  const { code, stdout, stderr } = await copy.run('generate-deployment-dev', [], { env })
+  assert.is(
+    stderr,
+    'manifests/deployment.yml · hello with the agent, and tools of example.com/busybox:1\nDeployment hello, container hello: changed\n1 of 1 containers changed\n',
+  )
+  assert.equal([code, stdout], [0, `${output}\n`])
+  const dev = parse(copy.read(output)) as Dev
+  const { metadata, spec } = dev.spec.template
+  assert.is(metadata.annotations['hotswap-dev/script'], copy.read('agent/hotswap-dev'))
+  assert.is(spec.initContainers?.[0]?.image, 'example.com/busybox:1')
+  assert.is(spec.containers?.[0]?.image, 'hello')
+  const front = ['/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev', '-c', '/usr/local/bin/hello']
+  assert.equal(spec.containers?.[0]?.command, [...front, '-r', delve, '--', '/hotswap/hello/hello'])
+})
+
+interface Dev {
+  readonly spec: {
+    readonly template: {
+      readonly metadata: { readonly annotations: Readonly<Record<string, string>> }
+      readonly spec: Readonly<
+        Record<string, readonly { readonly image: string; readonly command: readonly string[] }[]>
+      >
+    }
+  }
+}
+
+generate('reads standard input and writes standard output; what a cluster added is left out', async ({ copy }) => {
+  const service = 'kind:   Service # kept\nmetadata: {name: s, uid: "1"}\nstatus: {loadBalancer: {}}\n'
+  const live = `kind: Deployment
+metadata:
+  annotations:
+    deployment.kubernetes.io/revision: "3"
+    example.com/mine: "1"
+    kubectl.kubernetes.io/last-applied-configuration: |
+      {}
+  creationTimestamp: "2026-01-31T12:00:00Z"
+  generation: 3
+  managedFields:
+  - manager: kubectl
+  name: d
+  resourceVersion: "77"
+  uid: 0c3d
+spec:
+  template:
+    spec:
+      containers:
+      - command: [/usr/local/bin/hello]
+        image: hello:1
+        name: d
+status:
+  readyReplicas: 1
+`
+  const { code, stdout, stderr } = await copy.run('generate-deployment-dev', ['-'], { input: `${live}---\n${service}` })
+  assert.is(
+    stderr,
+    'standard input · hello → hello-dev\nDeployment d, container d: changed\n1 of 1 containers changed\n',
+  )
+  assert.is(code, 0)
+  const [first = '', second] = stdout.split('---\n')
+  assert.is(second, service)
+  assert.match(
+    first,
+    /from standard input - .*\nkind: Deployment\nmetadata:\n  annotations:\n    example.com\/mine: "1"\n  name: d\nspec:\n/,
+  )
+  assert.match(first, /, \/usr\/local\/bin\/hello\]\n        image: hello-dev\n        name: d\n$/)
+  assert.not.ok(existsSync(join(copy.dir, 'manifests-dev')))
+})
+
 const pod =
   'kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a, image: "hello:1", command: [/usr/local/bin/hello]}]}\n'
 
@@ -135,10 +206,13 @@ const wrong: readonly [
     'error: operand: DEV_IMAGE="Hello Dev" must be an image reference [HOST[:PORT]/]NAME[:TAG][@sha256:...], or empty (example: DEV_IMAGE=registry.example.com/hello-dev)\n',
   ],
   [
-    'no dev image',
-    { env: { DEV_IMAGE: '' } },
-    2,
-    'error: DEV_IMAGE is empty: the agent cannot be injected yet - put an image into .env: DEV_IMAGE=hello-dev\n',
+    'a program that is not known, where the image stays',
+    {
+      env: { DEV_IMAGE: '' },
+      manifest: 'kind: Pod\nmetadata: {name: p}\nspec: {containers: [{name: a, image: "hello:1"}]}\n',
+    },
+    1,
+    "manifests/deployment.yml · hello with the agent, and tools of busybox:stable-musl\nerror: manifests/deployment.yml:3: Pod p, container a has no command, and what its image runs by itself is not known here (docker image inspect --format '{{.Config.Entrypoint}} {{.Config.Cmd}}' hello:1) - put the path of its program into .env: BINARY_PATH=/PATH/IN/THE/IMAGE\n",
   ],
   [
     'one file for both',

@@ -34,6 +34,10 @@ test('the command of an agent is read back', () => {
       [['/x/busybox', 'sh', '/y/hotswap-dev'], '/b', undefined],
     ],
     [
+      [...agentWords(['/x/busybox', 'sh', '/y/hotswap-dev'], delve(9, false), '/bin/b'), '/x/b', '-c'],
+      [['/x/busybox', 'sh', '/y/hotswap-dev'], '/x/b', 9],
+    ],
+    [
       ['hotswap-dev', '--'],
       [['hotswap-dev'], undefined, undefined],
     ],

@@ -59,7 +59,7 @@ three('a repository with one main package and one Deployment', async ({ dir }) =
       goMain: './cmd/shop',
       selector: 'app.kubernetes.io/name=shop',
       prodImage: 'example.com/team/shop',
-      devImage: 'shop-dev:1',
+      devImage: '',
       binary: 'bin/shop',
       binaryPath: '/usr/local/bin/shop',
     },
@@ -72,6 +72,14 @@ three('the path of the program is that of the command; a shell is none', async (
   assert.is((await ask(dir)).binaryPath, '/app/server')
   files(dir, { 'deployment.yml': command('[/bin/sh, -c, exec /app/server]') })
   assert.match((await ask(dir)).binaryPath, /^\/usr\/local\/bin\/hotswap-found-/)
+  const [code, why] = await refused(ask(dir, { target: 'kubernetes' }))
+  assert.is(code, 2)
+  assert.match(
+    String(why),
+    /^neither Deployment shop nor a Dockerfile in .* BINARY_PATH=\/path\/to\/hotswap-found-\w+$/i,
+  )
+  files(dir, { Dockerfile: 'FROM a\nENTRYPOINT ["/x"]\nFROM b\nENTRYPOINT ["/bin/shop", "-v"]\nCMD ["/no"]\n' })
+  assert.is((await ask(dir, { target: 'kubernetes' })).binaryPath, '/bin/shop')
 })
 
 three('what was chosen stays, and so does everything of the bundled example', async ({ dir }) => {

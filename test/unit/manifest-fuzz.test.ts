@@ -35,6 +35,11 @@ const options = {
   limit: 20,
 }
 
+const agent = '#!/bin/sh\n# of $(several)\n\n  lines\n'
+const inject = { image: 'local/busybox:1', agent, binaryChosen: true }
+const modes = { image: options, inject: { ...options, devImage: '', inject } }
+type Mode = keyof typeof modes
+
 // --- the parts
 
 type Fields = Record<string, unknown>
@@ -232,7 +237,7 @@ function aliased(random: Random, { key, text }: Part, anchors: string[]): string
 // --- a second opinion
 
 /** What the dev manifest has to say, from the values of the production one. */
-function devOf(values: unknown[]): { values: unknown[]; matched: number } {
+function devOf(values: unknown[], mode: Mode): { values: unknown[]; matched: number } {
   let matched = 0
   for (const value of values) {
     const root = value as Fields | null
@@ -242,15 +247,16 @@ function devOf(values: unknown[]): { values: unknown[]; matched: number } {
       const template = (object.kind === 'Pod' ? object : (object.spec as Fields | undefined)?.template) as
         Fields | undefined
       if (object.kind === 'Job' || object.kind === 'CronJob' || !template?.spec) continue
-      matched += devPod(template)
+      matched += devPod(template, mode)
     }
   }
   return { values, matched }
 }
 
-function devPod(template: Fields): number {
+function devPod(template: Fields, mode: Mode): number {
   const spec = template.spec as Record<string, Fields[] | undefined>
   const agents: [name: string, port: string, binary: string][] = []
+  const injected: Fields[] = []
   let matched = 0
   const all = [
     ...(spec.containers ?? []).map((item) => [item, false] as const),
@@ -261,7 +267,7 @@ function devPod(template: Fields): number {
     const isProduction = /^(?:docker\.io\/)?example\/app(?:[:@].*)?$/.test(String(item.image))
     if (!isAgent && !isProduction) continue
     matched++
-    if (isProduction) item.image = 'local/dev:1'
+    if (isProduction && mode === 'image') item.image = 'local/dev:1'
     if (init) continue
     for (const probe of ['livenessProbe', 'startupProbe']) if (item[probe]) delete item[probe]
     const env = (item.env ?? []) as Fields[]
@@ -271,30 +277,104 @@ function devPod(template: Fields): number {
       continue
     }
     const port = 2345 + agents.filter(([, port]) => port).length
-    agents.push([item.name as string, String(port), program])
+    const binary = mode === 'image' ? program : `/hotswap/${String(item.name)}/hello`
+    agents.push([item.name as string, String(port), binary])
     const delve = `dlv exec --listen=127.0.0.1:${port} --headless --accept-multiclient --continue --only-same-user=false {{binPath}} --`
     const [first, ...rest] = (item.command ?? []) as string[]
     const args = item.args as string[] | undefined
     const inArgs = !first && (args?.[0] === program || args?.[0] === 'hello')
-    if (inArgs) args[0] = program
-    item.command = ['hotswap-dev', '-r', delve, '--', ...(inArgs ? [] : [program]), ...rest]
+    if (inArgs) args[0] = binary
+    const front = mode === 'image' ? ['hotswap-dev'] : [...injectedAgent, '-c', program]
+    item.command = [...front, '-r', delve, '--', ...(inArgs ? [] : [binary]), ...rest]
+    if (mode === 'inject') injected.push(item)
   }
+  injectInto(spec, injected)
   const [first, ...others] = agents
   if (first) {
     const metadata = (template.metadata ??= {}) as Fields
     const annotations = (metadata.annotations ??= {}) as Fields
     Object.assign(annotations, {
-      'hotswap-dev/agent': '["hotswap-dev"]',
+      'hotswap-dev/agent': wordsOf(first[2]),
       'hotswap-dev/binary': first[2],
       'hotswap-dev/container': first[0],
     })
     if (first[1]) annotations['hotswap-dev/debug-port'] = first[1]
     for (const [name, port, binary] of others) {
       if (port) annotations[`${name}.hotswap-dev/debug-port`] = port
+      if (wordsOf(binary) !== wordsOf(first[2])) annotations[`${name}.hotswap-dev/agent`] = wordsOf(binary)
       if (binary !== first[2]) annotations[`${name}.hotswap-dev/binary`] = binary
     }
   }
+  if (injected.length > 0) ((template.metadata as Fields).annotations as Fields)['hotswap-dev/script'] = agent
   return matched
+}
+
+const injectedAgent = ['/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev']
+
+function wordsOf(binary: string): string {
+  return JSON.stringify(binary.startsWith('/hotswap/') ? injectedAgent : ['hotswap-dev'])
+}
+
+function injectInto(spec: Record<string, Fields[] | undefined>, injected: readonly Fields[]): void {
+  const [first] = injected
+  if (!first) return
+  const volumes: Fields[] = [
+    { name: 'hotswap-dev', emptyDir: {} },
+    {
+      name: 'hotswap-agent',
+      downwardAPI: {
+        items: [
+          {
+            path: 'hotswap-dev',
+            fieldRef: { apiVersion: 'v1', fieldPath: "metadata.annotations['hotswap-dev/script']" },
+          },
+        ],
+      },
+    },
+  ]
+  for (const item of injected) {
+    const mounts: Fields[] = [
+      { name: 'hotswap-dev', mountPath: '/hotswap' },
+      { name: 'hotswap-agent', mountPath: '/hotswap/agent', readOnly: true },
+    ]
+    const { readOnlyRootFilesystem, runAsUser } = (item.securityContext ?? {}) as Fields
+    if (readOnlyRootFilesystem === true) {
+      const list = spec.containers?.includes(item) ? '' : 'init-'
+      const index = (list ? spec.initContainers : spec.containers)?.indexOf(item) ?? 0
+      const name = list || index ? `hotswap-tmp-${list}${index + 1}` : 'hotswap-tmp'
+      volumes.push({ name, emptyDir: {} })
+      mounts.push({ name, mountPath: '/tmp' })
+    }
+    if (item === first) {
+      const security = {
+        allowPrivilegeEscalation: false,
+        readOnlyRootFilesystem: true,
+        capabilities: { drop: ['ALL'] },
+      }
+      spec.setup = [
+        {
+          ...{ name: 'hotswap-dev', image: 'local/busybox:1', terminationMessagePolicy: 'FallbackToLogsOnError' },
+          securityContext: { ...(runAsUser === undefined ? {} : { runAsUser }), ...security },
+          ...(Object.keys((item.resources ?? {}) as Fields).length > 0 ? { resources: item.resources } : {}),
+          volumeMounts: [{ name: 'hotswap-dev', mountPath: '/hotswap' }],
+        },
+      ]
+    }
+    item.volumeMounts = [...mounts, ...((item.volumeMounts ?? []) as Fields[])]
+  }
+  spec.volumes = [...volumes, ...(spec.volumes ?? [])]
+  spec.initContainers = [...(spec.setup ?? []), ...(spec.initContainers ?? [])]
+  delete spec.setup
+}
+
+/** Without the words of the init container's command. */
+function withoutSetup(value: unknown): unknown {
+  return JSON.parse(
+    JSON.stringify(value, (_, field: unknown) => {
+      if (!field || typeof field !== 'object' || !('image' in field) || field.image !== 'local/busybox:1') return field
+      return Object.fromEntries(Object.entries(field).filter(([key]) => key !== 'command'))
+    }),
+  )
 }
 
 /** The documents of a text, read as YAML of a version. */
@@ -344,7 +424,12 @@ function touchable(text: string, docs: readonly Document[]): [start: number, end
         if (name === 'image' || name.startsWith('hotswap-dev/') || isEmpty) add(value)
         if ((name === 'command' || name === 'args') && isSeq(value)) add(value.items[0])
         // On one line, something may come in.
-        if (isCollection(value) && value.flow && /^(?:metadata|annotations|env)$/.test(name) && value.range) {
+        if (
+          isCollection(value) &&
+          value.flow &&
+          /^(?:metadata|annotations|env|volumes|volumeMounts|initContainers|spec)$/.test(name) &&
+          value.range
+        ) {
           ranges.push([value.range[0], value.range[0]])
         }
         if (name === 'name') ranges.push([valueEnd, valueEnd])
@@ -384,13 +469,13 @@ function assertKept(before: string, after: string, ranges: readonly [start: numb
 // --- the test
 
 /** @returns whether there was a dev manifest. */
-function check(text: string): boolean {
+function check(text: string, mode: Mode): boolean {
   const tokens = [...new Parser().parse(text)]
   const docs = documentsOf(tokens, '1.1')
-  const wanted = devOf(valuesOf(docs))
+  const wanted = devOf(valuesOf(docs), mode)
   let after: string
   try {
-    after = generate(text, options).text
+    after = generate(text, modes[mode]).text
   } catch (error) {
     assert.instance(error, UserError, String(error instanceof Error ? error.stack : error))
     const { message } = error as UserError
@@ -399,10 +484,11 @@ function check(text: string): boolean {
     return false
   }
   const afterTokens = [...new Parser().parse(after)]
-  assert.equal(valuesOf(documentsOf(afterTokens, '1.1')), wanted.values)
-  assert.equal(valuesOf(documentsOf(afterTokens, '1.2')), devOf(valuesOf(documentsOf(tokens, '1.2'))).values)
+  assert.equal(withoutSetup(valuesOf(documentsOf(afterTokens, '1.1'))), wanted.values)
+  const wantedNow = devOf(valuesOf(documentsOf(tokens, '1.2')), mode)
+  assert.equal(withoutSetup(valuesOf(documentsOf(afterTokens, '1.2'))), wantedNow.values)
   assertKept(text, after, touchable(text, docs))
-  assert.is(generate(after, options).text, after)
+  assert.is(generate(after, modes[mode]).text, after)
   return true
 }
 
@@ -411,10 +497,11 @@ test(`${count} manifests become what is meant, every other byte kept, and stay s
   let made = 0
   for (let seed = only ? Number(only) : 1; seed <= (only ? Number(only) : count); seed++) {
     const text = manifest(randomFrom(seed))
+    const mode = seed % 2 === 0 ? 'image' : 'inject'
     try {
-      made += Number(check(text))
+      made += Number(check(text, mode))
     } catch (error) {
-      throw new Error(`seed ${seed}: ${error instanceof Error ? error.message : String(error)}\n${text}`)
+      throw new Error(`seed ${seed}, ${mode}: ${error instanceof Error ? error.message : String(error)}\n${text}`)
     }
   }
   if (!only) assert.ok(made > count / 2, `only ${made} manifests could be changed`)

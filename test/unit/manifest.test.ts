@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { parse } from 'yaml'
 import { type DevManifest, type DevOptions, generate } from '../../tasks/lib/manifest.ts'
 import { UserError } from '../../tasks/lib/task.ts'
 import { changedLines } from '../lib/diff.ts'
@@ -41,17 +42,36 @@ const productions: readonly [name: string, prodImage: string, binaryPath?: strin
   ['by-hand', 'example/hand'],
 ]
 
-for (const [name, prodImage, binaryPath = usual.binaryPath] of productions) {
-  const options = { ...usual, file: `${name}.yml`, prodImage, devImage: 'local/dev:1', binaryPath }
-  const file = new URL(`manifests/${name}`, import.meta.url)
-  const before = readFileSync(`${file.pathname}.yml`, 'utf8')
+const agent = `#!/bin/sh
+# the agent's $(words) and $$
 
-  fixtures(`${name} differs by the lines of ${name}.diff`, () => {
+main() {
+\t: "a tab, {{binPath}}"
+  :
+}
+main "$@"
+`
+const inject = { image: 'local/busybox:1', agent, binaryChosen: true }
+
+/** Each manifest with a dev image, and with an injected agent. */
+const modes = productions.flatMap(([name, prodImage, binaryPath = usual.binaryPath]) => {
+  const options = { ...usual, file: `${name}.yml`, prodImage, binaryPath }
+  return [
+    { name, diff: `${name}.diff`, options: { ...options, devImage: 'local/dev:1' } },
+    { name, diff: `${name}.inject.diff`, options: { ...options, devImage: '', inject } },
+  ]
+})
+
+for (const { name, diff, options } of modes) {
+  const before = readFileSync(new URL(`manifests/${name}.yml`, import.meta.url), 'utf8')
+
+  fixtures(`${name} differs by the lines of ${diff}`, () => {
     const { text } = generate(before, options)
-    assert.fixture(`${changedLines(before, text).join('\n')}\n`, readFileSync(`${file.pathname}.diff`, 'utf8'))
+    const place = new URL(`manifests/${diff}`, import.meta.url)
+    assert.fixture(`${changedLines(before, text).join('\n')}\n`, readFileSync(place, 'utf8'))
   })
 
-  fixtures(`${name} is the same in another dress, and stable`, () => {
+  fixtures(`${name} is the same in another dress, and stable (${diff})`, () => {
     const plain = generate(before, options).text
     const dresses: readonly ((text: string) => string)[] = [
       (text) => text,
@@ -569,6 +589,97 @@ annotations('say of further containers what differs from the first', () => {
 
 annotations.run()
 
+// --- injection
+
+const injection = suite('an injected agent')
+
+interface Template {
+  readonly metadata: { readonly annotations: Readonly<Record<string, string>> }
+  readonly spec: Readonly<Record<string, readonly Readonly<Record<string, unknown>>[]>>
+}
+
+/** The pod template of the dev manifest of one that has these containers. */
+function injected(containers: string, { spec = '' } = {}): Template {
+  const { text } = generate(deployment(containers, { spec }), { ...usual, devImage: '', inject })
+  return (parse(text) as { spec: { template: Template } }).spec.template
+}
+
+const strict = { allowPrivilegeEscalation: false, readOnlyRootFilesystem: true, capabilities: { drop: ['ALL'] } }
+const securities: readonly [title: string, pod: string, container: string, setup: object][] = [
+  ['nothing asked for', '', '', strict],
+  ['a user of the pod', '{runAsNonRoot: true, runAsUser: 7}', '', strict],
+  ['a user that only the image knows', '{runAsNonRoot: true}', '', { runAsUser: 65532, ...strict }],
+  [
+    'all of it on the container',
+    '',
+    '{runAsNonRoot: true, seccompProfile: {type: RuntimeDefault}, privileged: true, capabilities: {add: [NET_ADMIN]}}',
+    { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' }, runAsUser: 65532, ...strict },
+  ],
+  [
+    'a user of the container',
+    '{runAsUser: 7}',
+    '{runAsUser: 8, runAsGroup: 9}',
+    { runAsUser: 8, runAsGroup: 9, ...strict },
+  ],
+]
+for (const [title, pod, container, setup] of securities)
+  injection(`has an init container as narrow as the container: ${title}`, () => {
+    const own = container === '' ? '' : `        securityContext: ${container}\n`
+    const { spec } = injected(sh(`        command: [hello]\n${own}`), {
+      spec: pod === '' ? '' : `      securityContext: ${pod}\n`,
+    })
+    assert.equal(spec.initContainers?.[0]?.securityContext, setup)
+  })
+
+injection('has an init container within what its container asks for', () => {
+  const { spec } = injected(sh('        command: [hello]\n        resources: {limits: {memory: 64Mi, cpu: 0.5}}\n'))
+  assert.equal(spec.initContainers?.[0]?.resources, { limits: { memory: '64Mi', cpu: 0.5 } })
+})
+
+injection('has a place for temporary files where the root is read-only, for each container its own', () => {
+  const readOnly = (name: string, more = '') =>
+    `      - {name: ${name}, image: hello, command: [hello], securityContext: {readOnlyRootFilesystem: true}${more}}\n`
+  const { spec } = injected(
+    readOnly('a') + readOnly('b', ', volumeMounts: [{name: t, mountPath: /tmp/}]') + readOnly('c'),
+  )
+  const tmp = spec.containers?.map(({ volumeMounts }) =>
+    (volumeMounts as { name: string; mountPath: string }[])
+      .filter(({ mountPath }) => mountPath.startsWith('/tmp'))
+      .map(({ name }) => name),
+  )
+  assert.equal(tmp, [['hotswap-tmp'], ['t'], ['hotswap-tmp-3']])
+  assert.equal(
+    spec.volumes?.map(({ name }) => name),
+    ['hotswap-dev', 'hotswap-agent', 'hotswap-tmp', 'hotswap-tmp-3'],
+  )
+})
+
+injection('has no debugger on the network of the node', () => {
+  const { metadata, spec } = injected(sh('        command: [hello, serve]\n'), { spec: '      hostNetwork: true\n' })
+  const front = ['/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev', '-c', '/usr/local/bin/hello', '--']
+  assert.equal(spec.containers?.[0]?.command, [...front, '/hotswap/a/hello', 'serve'])
+  assert.is(metadata.annotations['hotswap-dev/debug-port'], undefined)
+})
+
+injection('is brought up to date where an older one was made', () => {
+  for (const line of [
+    '        command: [hello]\n',
+    '        command: [hello]\n        env: [{name: X, value: "1"}]\n',
+  ]) {
+    const options = { ...usual, devImage: '', inject }
+    const now = generate(deployment(sh(line)), options).text
+    const older = generate(deployment(sh(line)), {
+      ...options,
+      inject: { ...inject, agent: '#!/bin/sh\n\nold\n' },
+    }).text
+    assert.is(generate(older, options).text, now)
+    const flow = (text: string) => JSON.stringify(parse(text))
+    assert.equal(parse(generate(flow(older), options).text), parse(now))
+  }
+})
+
+injection.run()
+
 // --- faults, notes and warnings
 
 const faults = suite('a manifest that cannot be changed')
@@ -864,6 +975,36 @@ const said: readonly [
     {
       notes: [`m.yml:10: Deployment d, container a: its args begin with hello, taken for the program ${folder}/hello`],
     },
+  ],
+  [
+    'an injected agent, what the image runs being known',
+    sh(''),
+    {
+      notes: [
+        'm.yml:9: Deployment d, container a runs /usr/local/bin/hello, without the arguments that its image may give it: those belong into args',
+      ],
+    },
+    '      securityContext: {runAsNonRoot: true, runAsUser: 1000}\n',
+    { devImage: '', inject },
+  ],
+  [
+    'an injected agent, with arguments and a root that cannot be written',
+    sh('        args: [serve]\n        securityContext: {readOnlyRootFilesystem: true}\n'),
+    { notes: ['m.yml:8: Deployment d, container a runs /usr/local/bin/hello'] },
+    '',
+    { devImage: '', inject },
+  ],
+  [
+    'an injected agent on the network of the node',
+    sh('        command: [hello]\n') + '      - {name: b, image: hello, command: [hello]}\n',
+    {
+      warnings: ['a', 'b'].map(
+        (name) =>
+          `m.yml:7: Deployment d, container ${name} runs without a debugger: with hostNetwork the whole node could reach one, and run code in it`,
+      ),
+    },
+    '      hostNetwork: true\n',
+    { devImage: '', inject },
   ],
   [
     'init containers alone',

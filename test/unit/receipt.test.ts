@@ -142,10 +142,10 @@ test('a binary is shown by its version and 8 digits of its hash, as far as they 
 })
 
 test('the header is the line that put reads', () => {
-  const parcel = { sha256: 'ab12', version: 'v1-3-gabc-dirty', by: 'jane@laptop' }
+  const parcel = { bytes: Buffer.alloc(100), sha256: 'ab12', version: 'v1-3-gabc-dirty', by: 'jane@laptop' }
   assert.is(
     header(parcel, 42, { encoding: 'gzip' }, 'wrapped'),
-    'sha256=ab12 size=42 encoding=gzip run=wrapped version=v1-3-gabc-dirty by=jane@laptop\n',
+    'sha256=ab12 size=42 encoding=gzip whole=100 run=wrapped version=v1-3-gabc-dirty by=jane@laptop\n',
   )
   assert.is(
     header({ ...parcel, version: '' }, 0, { encoding: 'raw' }, 'plain'),

@@ -1,0 +1,205 @@
+// What was there before switch-dev: kept at the object itself, in the cluster, so that everybody can bring it back.
+import { isDeepStrictEqual } from 'node:util'
+import { agentCommand } from './agent-command.ts'
+import { at, items, strings, text } from './json.ts'
+import type { Cluster } from './kubectl.ts'
+import { say } from './task.ts'
+import { isSame, named, type Workload } from './workloads.ts'
+
+/** The annotation of a workload that holds what it was before switch-dev. */
+export const PRODUCTION = 'hotswap-dev/production'
+/** What kubectl apply takes for its own, and removes where the next manifest lacks it. */
+export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
+/** What a cluster adds to the metadata of an object: it cannot be applied again, or says nothing. */
+export const CLUSTER_METADATA = [
+  'managedFields',
+  'uid',
+  'resourceVersion',
+  'generation',
+  'creationTimestamp',
+  'selfLink',
+] as const
+export const CLUSTER_ANNOTATIONS = ['deployment.kubernetes.io/revision', PRODUCTION] as const
+
+/** The workloads that are in the cluster, as it has them. Throws UserError. */
+export async function live(cluster: Cluster, wanted: readonly Workload[]): Promise<unknown[]> {
+  if (wanted.length === 0) return []
+  const answer = await cluster.read(['get', ...wanted.map(named), '--ignore-not-found', '-o', 'json'])
+  if (answer.trim() === '') return []
+  const found: unknown = JSON.parse(answer)
+  return text(found, 'kind') === 'List' ? [...items(found)] : [found]
+}
+
+/** Whether its pods run the agent. */
+export function isDev(object: unknown): boolean {
+  return podsOf(object).some((container) => runsAgent(container))
+}
+
+/** An object as it could be made again. Pure. */
+export function kept(object: unknown): unknown {
+  const metadata = without(at(object, 'metadata'), CLUSTER_METADATA)
+  const annotations = without(at(object, 'metadata', 'annotations'), CLUSTER_ANNOTATIONS)
+  const own = Object.keys(annotations).length > 0 ? { annotations } : {}
+  return { ...without(object, ['status']), metadata: { ...without(metadata, ['annotations']), ...own } }
+}
+
+/** What an object was before switch-dev; undefined where nothing says it. */
+export function production(object: unknown): unknown {
+  const json = at(object, 'metadata', 'annotations', PRODUCTION)
+  return typeof json === 'string' ? (JSON.parse(json) as unknown) : undefined
+}
+
+/**
+ * Keeps what production objects are, each in an annotation of its own object. `then` is what the cluster would make of
+ * `manifests`: a probe that would stay is put into what kubectl apply takes for its own, so that it goes. Throws UserError.
+ */
+export async function keep(
+  cluster: Cluster,
+  found: readonly unknown[],
+  then: readonly unknown[],
+  manifests: readonly Workload[],
+): Promise<void> {
+  for (const object of found) {
+    const own = isDev(object) ? {} : { [PRODUCTION]: JSON.stringify(kept(object)) }
+    const after = then.find((each) => isSame(each, object))
+    const meant = manifests.find((each) => isSame(each.object, object))
+    const applied = after === undefined || meant === undefined ? undefined : lastApplied(object, after, meant.object)
+    const annotations = { ...own, ...(applied === undefined ? {} : { [LAST_APPLIED]: JSON.stringify(applied) }) }
+    if (Object.keys(annotations).length === 0) continue
+    const patch = JSON.stringify({ metadata: { annotations } })
+    await cluster.read(['patch', named(workloadOf(object)), '--type=merge', '--patch', patch])
+  }
+}
+
+/**
+ * What kubectl apply has to take for its own, so that the probes that the manifest has not go; undefined where they go anyway:
+ * it removes nothing that it has not written itself. Pure.
+ */
+export function lastApplied(object: unknown, after: unknown, meant: unknown): unknown {
+  const stays = ['containers', 'initContainers'].flatMap((list) =>
+    items(at(after, 'spec', 'template', 'spec'), list).flatMap((container) => {
+      const name = text(container, 'name')
+      const wanted = items(at(meant, 'spec', 'template', 'spec'), list).find((each) => text(each, 'name') === name)
+      if (wanted === undefined || !runsAgent(wanted)) return []
+      return (['livenessProbe', 'startupProbe'] as const)
+        .filter((probe) => at(container, probe) !== undefined && at(wanted, probe) === undefined)
+        .map((probe) => ({ list, name, probe, value: at(container, probe) }))
+    }),
+  )
+  if (stays.length === 0) return undefined
+  const json = at(object, 'metadata', 'annotations', LAST_APPLIED)
+  const name = text(object, 'metadata', 'name')
+  const none = { apiVersion: text(object, 'apiVersion'), kind: text(object, 'kind'), metadata: { name } }
+  let applied: unknown = typeof json === 'string' ? JSON.parse(json) : none
+  for (const { list, name, probe, value } of stays) {
+    const containers = items(at(applied, 'spec', 'template', 'spec'), list)
+    const there = containers.find((each) => text(each, 'name') === name)
+    const others = containers.filter((each) => each !== there)
+    applied = withAt(
+      applied,
+      ['spec', 'template', 'spec', list],
+      [...others, { ...record(there), name, [probe]: value }],
+    )
+  }
+  return applied
+}
+
+/** Brings back each dev object as it was; returns what they are now. Throws UserError. */
+export async function bringBack(cluster: Cluster, found: readonly unknown[]): Promise<unknown[]> {
+  const back = found.filter(isDev).flatMap((object) => production(object) ?? [])
+  for (const object of back) {
+    // whole parts in the place of others: apply would leave what it has not written itself
+    const parts = [['spec'], ['metadata', 'labels'], ['metadata', 'annotations']]
+    const patch = parts.map((path) => ({ op: 'add', path: `/${path.join('/')}`, value: at(object, ...path) ?? {} }))
+    const how = ['--type=json', '--patch', JSON.stringify(patch)]
+    say(
+      `${(await cluster.read(['patch', named(workloadOf(object)), ...how, '-o', 'name'])).trim()} is as it was before`,
+    )
+  }
+  return back
+}
+
+/** Whether a manifest says of an object what kubectl apply made it from, or something else made it. Pure. */
+export function isUnchanged(object: unknown, manifest: unknown): boolean {
+  const json = at(object, 'metadata', 'annotations', LAST_APPLIED)
+  if (typeof json !== 'string') return true
+  const applied: unknown = JSON.parse(json)
+  const same = (...path: string[]) => isDeepStrictEqual(plain(at(applied, ...path)), plain(at(manifest, ...path)))
+  return same('spec') && same('metadata', 'labels') && same('metadata', 'annotations')
+}
+
+/** Who else sees to it that an object is as it should be. */
+export interface Keeper {
+  /** Completes "Deployment hello". */
+  readonly who: string
+  /** What to do before switch-dev. */
+  readonly first: string
+  /** What to do after switch-prod; empty: nothing. */
+  readonly then: string
+}
+
+/** Who will take a change of the object back, by its labels and annotations; undefined where nobody does. Pure. */
+export function keeper(object: unknown): Keeper | undefined {
+  const label = (key: string) => text(object, 'metadata', 'labels', key)
+  const annotation = (key: string) => text(object, 'metadata', 'annotations', key)
+  // https://argo-cd.readthedocs.io/en/stable/user-guide/resource_tracking/
+  const app = annotation('argocd.argoproj.io/tracking-id').split(':')[0] || label('argocd.argoproj.io/instance')
+  if (app !== '')
+    return {
+      who: `is kept by Argo CD (application ${app}), which takes this back where it syncs by itself`,
+      first: `argocd app set ${app} --sync-policy none`,
+      then: `argocd app set ${app} --sync-policy automated`,
+    }
+  // https://fluxcd.io/flux/cmd/flux_suspend/
+  for (const [kind, word] of [
+    ['kustomize', 'kustomization'],
+    ['helm', 'helmrelease'],
+  ] as const) {
+    const [name, space] = [label(`${kind}.toolkit.fluxcd.io/name`), label(`${kind}.toolkit.fluxcd.io/namespace`)]
+    if (name === '' || annotation(`${kind}.toolkit.fluxcd.io/reconcile`) === 'disabled') continue
+    const what = `${word} ${name}${space === '' ? '' : ` -n ${space}`}`
+    const who = `is kept by Flux (${word} ${name}), which takes this back`
+    return { who, first: `flux suspend ${what}`, then: `flux resume ${what}` }
+  }
+  // https://github.com/helm/helm/blob/main/pkg/action/validate.go
+  const release = annotation('meta.helm.sh/release-name')
+  if (release === '' && label('app.kubernetes.io/managed-by') !== 'Helm') return undefined
+  const of = release === '' ? '' : ` (release ${release})`
+  const who = `is kept by Helm${of}: its next upgrade or rollback takes this back`
+  return { who, first: 'run npm run switch-prod before one', then: '' }
+}
+
+/** `Deployment hello`. */
+export function nameOf(object: unknown): string {
+  return `${text(object, 'kind')} ${text(object, 'metadata', 'name')}`
+}
+
+function workloadOf(object: unknown): Pick<Workload, 'kind' | 'name'> {
+  return { kind: text(object, 'kind'), name: text(object, 'metadata', 'name') }
+}
+
+function podsOf(object: unknown): readonly unknown[] {
+  const spec = text(object, 'kind') === 'Pod' ? at(object, 'spec') : at(object, 'spec', 'template', 'spec')
+  return ['containers', 'initContainers'].flatMap((list) => items(spec, list))
+}
+
+function runsAgent(container: unknown): boolean {
+  return agentCommand([...strings(at(container, 'command')), ...strings(at(container, 'args'))]) !== undefined
+}
+
+function record(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null ? Object.fromEntries(Object.entries(value)) : {}
+}
+
+function without(value: unknown, keys: readonly string[]): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(record(value)).filter(([key]) => !keys.includes(key)))
+}
+
+function withAt(value: unknown, [key, ...rest]: readonly string[], last: unknown): unknown {
+  return key === undefined ? last : { ...record(value), [key]: withAt(at(value, key), rest, last) }
+}
+
+/** As JSON has it; what is not there is empty: kubectl apply writes empty annotations. */
+function plain(value: unknown): unknown {
+  return JSON.parse(JSON.stringify(value ?? {}))
+}

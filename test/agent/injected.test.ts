@@ -1,0 +1,77 @@
+// An agent that was injected: the first binary is a copy of the image's, and the tools came along.
+import { execFileSync } from 'node:child_process'
+import fs from 'node:fs'
+import path from 'node:path'
+import * as assert from 'uvu/assert'
+import { program, sha256 } from './fixtures.ts'
+import { agentScript, cases, until, type Box } from './harness.ts'
+import * as proc from './proc.ts'
+
+const injected = cases('injected')
+
+/** Where the image has its program, and where the agent is to have it. */
+const places = (box: Box) => {
+  const original = path.join(box.dir, 'original')
+  return { original, bin: path.join(box.dir, 'volume/two words/prog'), flags: ['-c', original] }
+}
+
+injected('begins with a copy of FILE, and keeps what was put over a restart', async (box) => {
+  const { original, bin, flags } = places(box)
+  const bytes = box.install({ version: 'v1' }, original)
+  const { agent, pid } = await box.started({ bin, flags })
+  box.serves(pid, bytes, bin)
+  assert.is(fs.statSync(bin).mode & 0o777, 0o755)
+  const next = program({ version: 'v2' })
+  assert.is((await box.put(next, { bin })).code, 0)
+  agent.kill('SIGTERM')
+  await agent.end()
+  fs.rmSync(original)
+  const again = box.agent({ bin, flags })
+  box.serves(await again.ready('v2'), next, bin)
+})
+
+injected('waits for a put where there is no FILE, and says so', async (box) => {
+  const { original, bin, flags } = places(box)
+  const agent = box.agent({ bin, flags })
+  const { receipt } = await until(
+    async () => {
+      const answer = await box.status({ bin })
+      return answer.receipt.reason?.includes('waiting') ? answer : undefined
+    },
+    10,
+    'a reason',
+  )
+  assert.match(receipt.reason ?? '', new RegExp(`cp: .*${original}.*: waiting for one$`))
+  const next = program({ version: 'v2' })
+  assert.is((await box.put(next, { bin })).code, 0)
+  box.serves(await agent.ready('v2'), next, bin)
+})
+
+injected('takes the tools that came along, which the program does not see', async (box) => {
+  const busybox = execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim()
+  const top = path.join(box.dir, 'volume')
+  for (const folder of ['bin', 'agent']) fs.mkdirSync(path.join(top, folder), { recursive: true })
+  const tool = path.join(top, 'bin/busybox')
+  fs.copyFileSync(busybox, tool)
+  execFileSync(tool, ['--install', '-s', path.join(top, 'bin')])
+  const script = path.join(top, 'agent/hotswap-dev')
+  fs.copyFileSync(agentScript, script)
+  const bin = path.join(top, 'prog')
+  const bytes = box.install({ version: 'v1', show: true }, bin)
+  const shell = execFileSync('sh', ['-c', `command -v ${box.shell.words[0]}`], { encoding: 'utf8' }).trim()
+  const words = [shell, ...box.shell.words.slice(1), script]
+  const env = { PATH: '/nowhere', SETTLE: '0.2' }
+  const agent = box.spawn([...words, '--', bin], { env })
+  await until(() => agent.out.toString().includes('\tstarted\t'), 20, 'the row started')
+  assert.match(agent.out.toString(), /"PATH=\/nowhere"/)
+  const status = box.spawn([...words, 'status', bin], { env })
+  await status.end()
+  assert.match(status.out.toString(), new RegExp(`^sha256=${sha256(bytes)}$`, 'm'))
+  assert.match(status.out.toString(), /^decodes=raw,gzip$/m)
+  const pid = Number(/^ready v1 pid (\d+)$/m.exec(agent.out.toString())?.[1])
+  assert.is(proc.session(pid), pid, 'setsid was found')
+  agent.kill('SIGTERM')
+  await agent.end()
+})
+
+injected.run()
