@@ -3,6 +3,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { newestGo, delveFault } from '../../tasks/lib/delve-versions.ts'
+import { probeChecks } from '../../tasks/lib/pod-checks.ts'
 import { program } from '../agent/fixtures.ts'
 import { objects } from '../lib/json.ts'
 import { cases, type Loop } from '../lib/loop.ts'
@@ -73,6 +74,19 @@ doctor('nothing runs, and nothing is built', async (loop) => {
   const { of } = await checks(loop)
   assert.equal([of('fault'), of('note')], [['pods'], ['binary']])
   assert.not(statSync(loop.folder, { throwIfNoEntry: false }))
+})
+
+doctor('ptrace: only what the kernel refuses is a fault', async () => {
+  const pod = { name: 'p', container: '', life: '', restarts: 0, agent: [], binary: '', debugPort: 0 }
+  const receipt = { values: new Map([['wrapper', 'dlv exec']]), log: [] }
+  const plan = { size: 1, machine: 'amd64', debug: false, goVersion: 'go1.26.8', dlvVersion: 'v1.27.2' }
+  const judge = (said: string) => {
+    const probe = { values: new Map([['ptrace', said]]), ahead: 0, exec: 0, trip: 0, upload: 0 }
+    return probeChecks(pod, plan, receipt, probe).find(({ check }) => check === 'ptrace')?.result
+  }
+  assert.is(judge('yes'), 'ok')
+  assert.is(judge('could not launch process: could not read debug info (decoding dwarf section info)'), 'ok')
+  assert.is(judge('could not launch process: fork/exec /bin/true: operation not permitted'), 'fault')
 })
 
 doctor('which Go a Delve knows', async () => {
