@@ -13,7 +13,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const chosen = settings()
+  const chosen = await settings()
   const build = await goBuild(chosen, { debug: true })
   recordBuild(build)
   // in a pod, the image brings its Delve; locally, the sandbox gets one

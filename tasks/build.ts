@@ -12,7 +12,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const build = await goBuild(settings(), { debug: false })
+  const build = await goBuild(await settings(), { debug: false })
   recordBuild(build)
   print(flags.json === true ? JSON.stringify(build) : buildLine(build))
 })

@@ -20,7 +20,7 @@ const about = {
 } as const
 
 await task(about, async () => {
-  const chosen = settings()
+  const chosen = await settings()
   if (chosen.devImage === '')
     throw new UserError('DEV_IMAGE is empty: there is no image to build - put one into .env: DEV_IMAGE=hello-dev', 2)
   const tool = containerTool(chosen)

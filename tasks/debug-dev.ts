@@ -24,7 +24,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const chosen = settings()
+  const chosen = await settings()
   if (flags.setup !== undefined) {
     if (flags.setup !== 'vscode') throw new UserError(`--setup knows vscode, not ${flags.setup}`, 2)
     const { setupVsCode } = await import('./lib/debug-editor.ts')

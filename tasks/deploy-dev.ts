@@ -28,7 +28,7 @@ const about = {
 const atOnce = 8 // pods
 
 await task(about, async ({ flags }) => {
-  const chosen = settings()
+  const chosen = await settings()
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()

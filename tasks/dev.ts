@@ -39,7 +39,7 @@ const tailLength = 60 // lines of a pod's output, for a trace that is longer tha
 const ownSwap = 3_000 // ms in which the agent's word of a swap is no news
 
 await task(about, async ({ flags, operands }) => {
-  const chosen = settings()
+  const chosen = await settings()
   const debug = flags.debug === true
   const json = flags.json === true
   const there = await target(chosen)

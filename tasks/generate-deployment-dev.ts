@@ -20,7 +20,7 @@ const about = {
 const said = { agent: 'changed', image: 'changed, the image alone', none: 'as it was' } as const
 
 await task(about, async ({ operands }) => {
-  const chosen = settings()
+  const chosen = await settings()
   const piped = operands[0] === '-'
   const { prodImage, devImage } = imagesOf(piped ? operands.slice(1) : operands, chosen)
   const { manifest, manifestDev, imageTo, injectImage } = chosen

@@ -12,7 +12,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const there = await target(settings())
+  const there = await target(await settings())
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()
   const { pods } = await there.pods()

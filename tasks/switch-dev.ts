@@ -13,7 +13,7 @@ const about = {
 } as const
 
 await task(about, async ({ operands }) => {
-  const chosen = settings()
+  const chosen = await settings()
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'local') {

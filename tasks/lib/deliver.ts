@@ -6,20 +6,18 @@ import type { Writable } from 'node:stream'
 import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
-import { isInjected } from './agent-command.ts'
 import { buildOf, recordMachine } from './builds.ts'
 import { has } from './cache.ts'
 import { brokenLink, meaning } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
-import { memoryFault } from './memory.ts'
+import { obstacles } from './obstacles.ts'
 import { claimed, takeOver, type Claim, type Developer } from './owner.ts'
 import { decodes, pack, type Encoding, type Packed } from './packing.ts'
 import { patch } from './patches.ts'
-import { protocol, receipts, binaryWords, type Receipt } from './receipt.ts'
+import { receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
-import { size } from './words.ts'
 
 const gzip = promisify(gzipWithCallback)
 
@@ -341,7 +339,8 @@ async function attempt(
     // the sandbox is this machine, whatever the cluster's nodes are
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
-    refuseBeforehand(pod, parcel, wrapped, greeting)
+    const [obstacle] = obstacles(pod, { size: parcel.bytes.length, machine: parcel.machine, wrapped }, greeting)
+    if (obstacle !== undefined) throw new UserError(obstacle.why)
     const equip = async (tool: 'debugger' | 'decoder') => {
       watch.done() // the agent waits; a tool that is built first takes longer than a silence may
       await parcel.equip?.(pod, tool, greeting)
@@ -490,32 +489,6 @@ function noAgent(pod: Pod, said: Receipt | undefined, ended: Ended): UserError {
 function cut(pod: Pod, { how, stderr }: Ended): UserError {
   const why = meaning(stderr) || how
   return linkError(`${pod.name}: the connection ended without a receipt (${why}) - run npm run deploy-dev again`)
-}
-
-/** What the greeting already rules out. */
-function refuseBeforehand(pod: Pod, { bytes, machine }: Parcel, wrapped: boolean, { values }: Receipt): void {
-  const spoken = Number(values.get('agent')?.split(' ').at(-1))
-  if (!(spoken >= protocol))
-    throw new UserError(
-      `the agent (${values.get('agent')}) is older than these tasks - run npm run ${isInjected(pod.agent) ? 'generate-deployment-dev' : 'container-dev'} and npm run switch-dev`,
-    )
-  const there = archOfUname(values.get('machine') ?? '')
-  if (there !== undefined && there !== machine)
-    throw new UserError(
-      `the binary is for ${machine}, the pod is ${there} - set GO_ARCH=${there} in .env, or leave it out, and run npm run build`,
-    )
-  const writable = values.get('writable') ?? 'yes'
-  if (writable !== 'yes')
-    throw new UserError(
-      `the binary there cannot be replaced: ${writable.replace(/^no: /, '')} - mount an emptyDir over its folder, or run as a user who may write there`,
-    )
-  const free = Number(values.get('free'))
-  if (free < bytes.length)
-    throw new UserError(
-      `disk full: the binary has ${size(bytes.length)}, ${size(free)} are free there - make room in the pod`,
-    )
-  const tight = pod.memory && memoryFault(pod.memory, bytes.length, wrapped)
-  if (tight !== undefined) throw new UserError(tight)
 }
 
 /** A receipt that is no success, in words. */

@@ -24,6 +24,14 @@ export async function provideLocalDelve(settings: Pick<Settings, 'dlvVersion' | 
   renameSync(link, localDelve)
 }
 
+/** The Go that builds in a folder (`go1.26.8`), and its cache of modules. Throws UserError. */
+export async function toolchain(goDir: string): Promise<{ readonly goVersion: string; readonly moduleCache: string }> {
+  need('go', 'to build the service, and Delve')
+  const { stdout } = await run('go', ['env', 'GOVERSION', 'GOMODCACHE'], { cwd: goDir, output: 'read' })
+  const [goVersion = '', moduleCache = ''] = stdout.trim().split('\n')
+  return { goVersion, moduleCache }
+}
+
 /**
  * The path of a dlv for Linux and the architecture, built on first use and kept by version, toolchain and architecture.
  * Throws UserError where it cannot be built.
@@ -32,9 +40,7 @@ export async function delve(
   { dlvVersion, goDir }: Pick<Settings, 'dlvVersion' | 'goDir'>,
   arch: string,
 ): Promise<string> {
-  need('go', 'to build Delve')
-  const { stdout } = await run('go', ['env', 'GOVERSION', 'GOMODCACHE'], { cwd: goDir, output: 'read' })
-  const [goVersion = '', moduleCache = ''] = stdout.trim().split('\n')
+  const { goVersion, moduleCache } = await toolchain(goDir)
   const kept = join(tools, `dlv-${dlvVersion}-${goVersion.replace(/[^\w.-]/g, '-')}-${arch}`)
   if (existsSync(kept)) return kept
 

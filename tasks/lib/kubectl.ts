@@ -31,7 +31,9 @@ export async function cluster(settings: Settings): Promise<Cluster> {
   const named = settings.kubeContext
   // config view works without a connection; the manifest is read meanwhile
   const [view, inManifest] = await Promise.all([
-    kubectl(['config', 'view', '--minify', '-o', 'json', ...(named === '' ? [] : ['--context', named])]),
+    kubectl(['config', 'view', '--minify', '-o', 'json', ...(named === '' ? [] : ['--context', named])]).catch(
+      noContext,
+    ),
     namespacesIn([settings.manifestDev, settings.manifest]),
   ])
   const config: unknown = JSON.parse(view)
@@ -56,6 +58,14 @@ export async function cluster(settings: Settings): Promise<Cluster> {
     },
     read: (args, input) => kubectl(['--context', context, '--namespace', namespace, timeout, ...args], input),
   }
+}
+
+/** What there is to choose from, in the place of where to look for it. */
+async function noContext(error: unknown): Promise<never> {
+  if (!(error instanceof UserError) || !error.message.includes('kubectl config get-contexts')) throw error
+  const names = (await kubectl(['config', 'get-contexts', '-o', 'name'])).trim().split('\n').join(', ')
+  const there = names === '' ? 'there is none: is KUBECONFIG set?' : `there are ${names}`
+  throw new UserError(error.message.replace(' - ', `: ${there} - `))
 }
 
 /** Loopback, private (RFC 1918, RFC 4193, link-local) or a name that only a local network knows. */

@@ -21,6 +21,7 @@ import {
   seconds,
   selector,
 } from './formats.ts'
+import { found } from './found.ts'
 import { clean, root, UserError } from './task.ts'
 
 export interface Settings {
@@ -256,15 +257,14 @@ export function defaults(): Settings {
   return result.settings
 }
 
-let memo: Settings | undefined
-
-/** The settings, read once from .env in the top folder and the environment. Throws UserError (2) with all faults. */
-export function settings(): Settings {
-  if (memo !== undefined) return memo
+/**
+ * The settings, from .env in the top folder and the environment; where GO_DIR and MANIFEST lead elsewhere, what still says
+ * hello is found there. Throws UserError (2) with all faults.
+ */
+export async function settings(): Promise<Settings> {
   const result = parse(envText(), process.env)
   if ('faults' in result) throw new UserError(faultsText(result.faults), 2)
-  memo = result.settings
-  return memo
+  return found(result.settings, defaults())
 }
 
 function envText(): string {

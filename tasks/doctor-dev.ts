@@ -1,0 +1,116 @@
+// Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
+import { buildArch } from './lib/go.ts'
+import { parcelOf, type Parcel } from './lib/deliver.ts'
+import { finding, findingLine, type Finding } from './lib/finding.ts'
+import type { Cluster } from './lib/kubectl.ts'
+import { allowed, kindsOf, needs } from './lib/permissions.ts'
+import { greetingChecks, probeChecks, type Plan } from './lib/pod-checks.ts'
+import { probe } from './lib/probe.ts'
+import { settings, type Settings } from './lib/settings.ts'
+import { statusOf } from './lib/status.ts'
+import { print, say, task, UserError } from './lib/task.ts'
+import { target, type Pod, type Target } from './lib/target.ts'
+import { toolsFound } from './lib/tool-versions.ts'
+
+const about = {
+  name: 'doctor-dev',
+  summary:
+    'checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong',
+  options: { json: { type: 'boolean', help: 'print one JSON object per check' } },
+  more:
+    'Each check is made, and changes nothing. Prints ok, note, fault or - (not made), the name of the check, what was\n' +
+    'found, and the remedy. Exit code 1: there is a fault.',
+} as const
+
+await task(about, async ({ flags }) => {
+  const chosen = await settings()
+  let faults = 0
+  const tell = (found: Finding) => {
+    if (found.result === 'fault') faults += 1
+    print(flags.json === true ? JSON.stringify(found) : findingLine(found))
+  }
+  /** Makes a check; what it throws is the fault. */
+  const made = async <T>(check: string, work: () => Promise<T>, pod = ''): Promise<T | undefined> => {
+    try {
+      return await work()
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      tell(finding(check, 'fault', error.message, pod))
+      return undefined
+    }
+  }
+
+  tell(finding('settings', 'ok', 'no fault in .env and the environment'))
+  const { goVersion, findings } = await toolsFound(chosen)
+  findings.forEach(tell)
+  const parcel = built(chosen, tell)
+  const plan: Plan = {
+    size: parcel?.bytes.length ?? 0,
+    machine: chosen.goArch || (parcel?.machine ?? buildArch(chosen)),
+    debug: parcel?.debug === true,
+    goVersion,
+    dlvVersion: chosen.dlvVersion,
+  }
+  const there = await made('context', () => target(chosen))
+  if (there === undefined) return 1
+  say(there.where)
+  if (there.kind === 'kubernetes') {
+    const { cluster } = there
+    if ((await made('context', async () => (cluster.guard(), true))) !== undefined)
+      tell(finding('context', 'ok', `${cluster.context}, namespace ${cluster.namespace}`))
+    if (!(await permitted(cluster, chosen, tell, made))) return 1
+  }
+  const found = await made('pods', there.pods)
+  if (found === undefined) return 1
+  for (const { name, why } of found.leftOut) tell(finding('pods', 'note', `left out: it is ${why}`, name))
+  tell(finding('pods', 'ok', found.pods.map(({ name }) => name).join(', ')))
+  for (const pod of found.pods) await examine(there, pod)
+  return faults === 0 ? 0 : 1
+
+  async function examine(where: Target, pod: Pod): Promise<void> {
+    const receipt = await made('agent', () => statusOf(where, pod), pod.name)
+    if (receipt === undefined) return
+    greetingChecks(pod, plan, receipt).forEach(tell)
+    const said = await made('speed', () => probe(where, pod), pod.name)
+    if (said !== undefined) probeChecks(pod, plan, receipt, said).forEach(tell)
+  }
+})
+
+function built({ binary }: Settings, tell: (found: Finding) => void): Parcel | undefined {
+  try {
+    const parcel = parcelOf(binary)
+    tell(finding('binary', 'ok', `${binary} ${parcel.version} ${parcel.sha256.slice(0, 8)}, ${parcel.machine}`))
+    return parcel
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error
+    tell(finding('binary', 'note', error.message))
+    return undefined
+  }
+}
+
+/** Says which permissions are missing; false where no pod can be reached without them, or the cluster does not answer. */
+async function permitted(
+  cluster: Cluster,
+  { manifest }: Settings,
+  tell: (found: Finding) => void,
+  made: <T>(check: string, work: () => Promise<T>) => Promise<T | undefined>,
+): Promise<boolean> {
+  const all = needs(await kindsOf(manifest))
+  const answers = await made('cluster', () => Promise.all(all.map((need) => allowed(cluster, need))))
+  if (answers === undefined) return false
+  const missing = all.filter((_, index) => answers[index] === false)
+  for (const { verbs, resource, use } of missing)
+    tell(
+      finding(
+        `permission ${verbs[0]} ${resource}`,
+        'fault',
+        `you may not, and need it ${use} - ask for the Role of README: permissions`,
+      ),
+    )
+  if (missing.length === 0) tell(finding('permissions', 'ok', `${all.length} of ${all.length}`))
+  const vital = missing.filter(
+    ({ resource, verbs }) => resource === 'pods/exec' || (resource === 'pods' && verbs[0] === 'list'),
+  )
+  if (vital.length > 0) tell(finding('pods', 'skipped', 'they cannot be asked without that permission'))
+  return vital.length === 0
+}

@@ -1,0 +1,146 @@
+// What is found in a repository and its manifest, for settings that still have the value of the bundled example.
+import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { basename, join, resolve } from 'node:path'
+import { isLauncher } from './agent-command.ts'
+import { isSameImage } from './image.ts'
+import { at, items, strings, text } from './json.ts'
+import type { Settings } from './settings.ts'
+import { UserError } from './task.ts'
+
+/** A settings' value is a choice, or the example's, which means nothing elsewhere. */
+const untouched = (settings: Settings, usual: Settings, key: keyof Settings) => settings[key] === usual[key]
+
+/**
+ * The settings, with what the repository of GO_DIR and the workload of MANIFEST say in the place of what says `hello`. `usual`
+ * are the defaults. Throws UserError (2) that names what was found, where that is ambiguous.
+ */
+export async function found(settings: Settings, usual: Settings): Promise<Settings> {
+  if (untouched(settings, usual, 'goDir') || !isFolder(settings.goDir)) return settings
+  const goMain =
+    untouched(settings, usual, 'goMain') && !isFolder(join(settings.goDir, usual.goMain))
+      ? onlyMain(settings.goDir)
+      : settings.goMain
+  const own = { ...settings, goMain }
+  if (untouched(settings, usual, 'manifest') || !isFile(settings.manifest)) return own
+
+  const { read, valuesOf } = await import('./yaml-text.ts') // the parser takes 0.1 s to load
+  const values: readonly unknown[] = valuesOf(read(settings.manifest, readFileSync(settings.manifest, 'utf8')))
+  const all = values.flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value])).filter(isWorkload)
+  const selector = untouched(settings, usual, 'selector')
+  const workload = selector
+    ? (all.find((each) => labels(each).includes(usual.selector)) ?? onlyWorkload(all, settings))
+    : undefined
+  const chosen =
+    workload ?? all.find((each) => settings.selector.split(',').every((part) => labels(each).includes(part)))
+  if (chosen === undefined) return own // SELECTOR says more than labels, or another manifest makes the pods
+  const containers = items(at(chosen, 'spec', 'template', 'spec'), 'containers')
+  const prodImage = untouched(settings, usual, 'prodImage') ? onlyImage(chosen, containers, usual) : settings.prodImage
+  const container = containers.find((each) => isSameImage(text(each, 'image'), prodImage))
+  const [program = ''] = strings(at(container, 'command'))
+  const name = basename(resolve(settings.goDir, goMain))
+    .replace(/\.go$/, '')
+    .replace(/[^\w.-]/g, '-')
+    .toLowerCase()
+  const pick = <K extends keyof Settings>(key: K, value: Settings[K]) =>
+    untouched(settings, usual, key) ? value : settings[key]
+  /** Where the image has the program: the manifest's command says it, or the Dockerfile of the repository. */
+  const programPath = () => {
+    const path = [program, entryPoint(settings.goDir)].find((word) => word.startsWith('/') && !isLauncher(word))
+    if (path !== undefined) return path
+    if (settings.target === 'local') return `/usr/local/bin/${name}`
+    throw new UserError(
+      `neither ${nameOf(chosen)} nor a Dockerfile in ${settings.goDir} names the program - say where its image has it in .env: BINARY_PATH=/path/to/${name}`,
+      2,
+    )
+  }
+  return {
+    ...own,
+    selector: selector ? (selectorOf(chosen) ?? settings.selector) : settings.selector,
+    prodImage,
+    binary: pick('binary', `bin/${name}`),
+    binaryPath: untouched(settings, usual, 'binaryPath') ? programPath() : settings.binaryPath,
+    devImage: pick('devImage', ''), // injection: no image is to be built or brought anywhere
+  }
+}
+
+/** The first word of what a Dockerfile starts; empty where there is none. */
+function entryPoint(goDir: string): string {
+  const file = join(goDir, 'Dockerfile')
+  const lines = isFile(file) ? readFileSync(file, 'utf8') : ''
+  const last = (key: string) => [...lines.matchAll(new RegExp(`^${key}\\s+\\[\\s*"([^"]+)"`, 'gim'))].at(-1)?.[1] // of the last stage
+  return last('ENTRYPOINT') ?? last('CMD') ?? ''
+}
+
+/** The one main package of a module, as GO_MAIN has it: its own folder, or one below cmd. */
+function onlyMain(goDir: string): string {
+  const below = isFolder(join(goDir, 'cmd')) ? readdirSync(join(goDir, 'cmd')).sort() : []
+  const all = ['.', ...(isFolder(join(goDir, 'cmd')) ? ['./cmd'] : []), ...below.map((name) => `./cmd/${name}`)]
+  const mains = all.filter((folder) => isMain(join(goDir, folder)))
+  const [first, second] = mains
+  if (first === undefined)
+    throw new UserError(
+      `no main package in ${goDir}, neither there nor in cmd/* - name the folder in .env: GO_MAIN=./path/to/it`,
+      2,
+    )
+  if (second !== undefined)
+    throw new UserError(`${goDir} has main packages ${mains.join(', ')} - choose one in .env: GO_MAIN=${first}`, 2)
+  return first
+}
+
+function isMain(folder: string): boolean {
+  if (!isFolder(folder)) return false
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.go') && !name.endsWith('_test.go'))
+    .map((name) => readFileSync(join(folder, name), 'utf8'))
+    .some((source) => /^package\s+main\b/m.test(source) && !/^\/\/go:build\s+ignore\b/m.test(source))
+}
+
+function isWorkload(value: unknown): boolean {
+  return /^(?:Deployment|StatefulSet|DaemonSet)$/.test(text(value, 'kind'))
+}
+
+const nameOf = (workload: unknown) => `${text(workload, 'kind')} ${text(workload, 'metadata', 'name')}`
+
+/** The labels of its pods, as key=value. */
+function labels(workload: unknown): string[] {
+  return pairs(at(workload, 'spec', 'template', 'metadata', 'labels'))
+}
+
+function pairs(map: unknown): string[] {
+  return typeof map === 'object' && map !== null ? Object.keys(map).map((key) => `${key}=${text(map, key)}`) : []
+}
+
+/** What selects its pods; undefined where that is more than labels. */
+function selectorOf(workload: unknown): string | undefined {
+  const matched = pairs(at(workload, 'spec', 'selector', 'matchLabels'))
+  return matched.length === 0 ? undefined : matched.join(',')
+}
+
+function onlyWorkload(all: readonly unknown[], { manifest }: Settings): unknown {
+  const [first, second] = all
+  if (second === undefined) return first
+  throw new UserError(
+    `${manifest} has ${all.map(nameOf).join(', ')} - choose one by its labels in .env: SELECTOR=${selectorOf(first) ?? 'app=NAME'}`,
+    2,
+  )
+}
+
+/** The one image of a workload, without its tag; the example's where it is there. */
+function onlyImage(workload: unknown, containers: readonly unknown[], { prodImage }: Settings): string {
+  const images = [...new Set(containers.map((each) => text(each, 'image')))].filter((image) => image !== '')
+  if (images.some((image) => isSameImage(image, prodImage))) return prodImage
+  const [first = prodImage, second] = images.map((image) => image.replace(/@.*$/, '').replace(/:[^:/]*$/, ''))
+  if (second === undefined) return first
+  throw new UserError(
+    `${nameOf(workload)} has images ${images.join(', ')} - choose the program's in .env: PROD_IMAGE=${first}`,
+    2,
+  )
+}
+
+function isFolder(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isDirectory() === true
+}
+
+function isFile(path: string): boolean {
+  return statSync(path, { throwIfNoEntry: false })?.isFile() === true
+}

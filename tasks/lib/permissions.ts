@@ -1,0 +1,52 @@
+// Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
+import type { Cluster } from './kubectl.ts'
+import { UserError } from './task.ts'
+
+/** A permission that the tasks need; any one of its verbs will do. */
+export interface Need {
+  readonly verbs: readonly string[]
+  readonly resource: string
+  /** What it is for. */
+  readonly use: string
+}
+
+/** As the Role of README.md gives them. `kinds` are the resources of the manifest's workloads: `deployment.apps`. */
+export function needs(kinds: readonly string[]): Need[] {
+  const each = (verbs: string, resource: string, use: string) =>
+    verbs.split(' ').map((verb) => ({ verbs: [verb], resource, use }))
+  return [
+    ...each('get list watch', 'pods', 'to find the pods'),
+    // SPDY and newer servers ask for create, WebSocket for get
+    { verbs: ['create', 'get'], resource: 'pods/exec', use: 'to send a binary' },
+    { verbs: ['create', 'get'], resource: 'pods/portforward', use: 'for npm run debug-dev' },
+    ...each('get', 'pods/log', 'for npm run logs-dev and npm run dev'),
+    ...kinds.flatMap((kind) => each('get create patch', kind, 'for npm run switch-dev and npm run switch-prod')),
+  ]
+}
+
+/** Whether the server allows it. Throws UserError where it does not say. */
+export async function allowed(cluster: Cluster, { verbs, resource }: Need): Promise<boolean> {
+  const [kind = '', part] = resource.split('/')
+  for (const verb of verbs) {
+    const words = ['auth', 'can-i', verb, kind, ...(part === undefined ? [] : [`--subresource=${part}`])]
+    const said = await cluster.read(words).catch((error: unknown) => {
+      // a no is exit code 1, without a complaint
+      if (error instanceof UserError && /^kubectl .* ended with 1$/.test(error.message)) return 'no'
+      throw error
+    })
+    if (said.trim().split('\n').at(-1) === 'yes') return true
+  }
+  return false
+}
+
+/** The resources of a manifest's workloads: `deployment.apps`. Those of the bundled example where it cannot be read. */
+export async function kindsOf(manifest: string): Promise<string[]> {
+  const { workloads } = await import('./workloads.ts')
+  try {
+    const kinds = workloads(manifest).map(({ kind }) => kind.toLowerCase())
+    return [...new Set(kinds)].map((kind) => (kind === 'pod' ? 'pods' : `${kind}s.apps`))
+  } catch (error) {
+    if (error instanceof UserError) return ['deployments.apps']
+    throw error
+  }
+}

@@ -1,0 +1,108 @@
+// The checks of one pod: what its agent's greeting and the probe say, judged by the rules that a deploy goes by. Pure.
+import { debuggerFault } from './debug-fault.ts'
+import { delveFault } from './delve-versions.ts'
+import { archOfUname } from './elf.ts'
+import { finding, type Finding } from './finding.ts'
+import { memoryFault } from './memory.ts'
+import { obstacles } from './obstacles.ts'
+import { decodes } from './packing.ts'
+import { sample, type Probe } from './probe.ts'
+import { binaryWords, type Receipt } from './receipt.ts'
+import type { Pod } from './target.ts'
+import { seconds, size } from './words.ts'
+
+/** What is to be deployed, and by which tools. */
+export interface Plan {
+  /** Bytes; 0 where nothing is built. */
+  readonly size: number
+  readonly machine: string
+  readonly debug: boolean
+  /** `go1.26.8`; empty where there is none. */
+  readonly goVersion: string
+  /** The one that is sent where the pod has none. */
+  readonly dlvVersion: string
+}
+
+const clockLimit = 10 // seconds: the time of a log line tells since when to show the output
+const slow = { exec: 3_000, trip: 500 } // ms
+
+/** What the agent's answer says. */
+export function greetingChecks(pod: Pod, plan: Plan, receipt: Receipt): Finding[] {
+  const value = (key: string) => receipt.values.get(key) ?? ''
+  const wrapped = plan.debug && value('wrapper') !== ''
+  const found = obstacles(pod, { ...plan, wrapped }, receipt)
+  const fine: Readonly<Record<(typeof found)[number]['check'], string>> = {
+    agent: `${value('agent').split(' ')[0]}, ${value('result')}${value('sha256') === '' ? '' : `, ${binaryWords(receipt)}`}`,
+    architecture: archOfUname(value('machine')) ?? value('machine'),
+    folder: 'the binary can be replaced',
+    disk: `${size(Number(value('free')))} are free for a binary`,
+    memory: pod.memory === undefined || pod.memory.limit === Infinity ? 'no limit' : `limit ${size(pod.memory.limit)}`,
+  }
+  const judged = (['agent', 'architecture', 'folder', 'disk', 'memory'] as const).map((check) => {
+    const obstacle = found.find((each) => each.check === check)
+    if (obstacle !== undefined) return finding(check, 'fault', obstacle.why, pod.name)
+    // a debug build is twice as large
+    const later =
+      check !== 'memory' || wrapped || value('wrapper') === '' || pod.memory === undefined
+        ? undefined
+        : memoryFault(pod.memory, 2 * plan.size, true)
+    return later === undefined
+      ? finding(check, 'ok', fine[check], pod.name)
+      : finding(check, 'note', `for a debug build: ${later}`, pod.name)
+  })
+  const decoders = decodes(receipt, 'delta')
+    ? finding('decoders', 'ok', value('decodes'), pod.name)
+    : finding('decoders', 'note', `${value('decodes')} - the decoder of deltas is sent when it is needed`, pod.name)
+  return [...judged, decoders]
+}
+
+/** What the pod said when it was asked. */
+export function probeChecks(pod: Pod, plan: Plan, receipt: Receipt, probe: Probe): Finding[] {
+  const { values, ahead, exec, trip, upload } = probe
+  const off = Math.abs(ahead)
+  const way = `an exec begins after ${seconds(exec)}, a line there and back takes ${trip.toFixed(1)} ms, ${size(sample)} take ${seconds(upload)}`
+  return [
+    debuggerCheck(pod, plan, receipt, values.get('delve')),
+    ptraceCheck(pod, receipt, values.get('ptrace')),
+    finding('uid', 'ok', values.get('uid') ?? '', pod.name),
+    off > clockLimit || Number.isNaN(ahead)
+      ? finding(
+          'clock',
+          'fault',
+          `its clock is ${off} s ${ahead > 0 ? 'ahead of' : 'behind'} this machine's - set both by NTP: logs and receipts tell of wrong times`,
+          pod.name,
+        )
+      : finding('clock', 'ok', `${off} s apart from this machine's`, pod.name),
+    exec > slow.exec || trip > slow.trip
+      ? finding('speed', 'note', `${way} - npm run dev opens the exec while it builds`, pod.name)
+      : finding('speed', 'ok', way, pod.name),
+  ]
+}
+
+function debuggerCheck(
+  pod: Pod,
+  { goVersion, dlvVersion }: Plan,
+  receipt: Receipt,
+  delve: string | undefined,
+): Finding {
+  const judged = (result: Finding['result'], sentence: string) => finding('debugger', result, sentence, pod.name)
+  if (!receipt.values.has('wrapper'))
+    return judged('note', 'the agent runs without a debugger - npm run build-debug && npm run switch-dev')
+  const happened = debuggerFault(receipt.values.get('reason') ?? '', receipt.log)
+  const fault = happened ?? delveFault(delve ?? dlvVersion, goVersion)
+  if (fault !== undefined) return judged('fault', fault)
+  if (delve === undefined) return judged('ok', `none there yet: Delve ${dlvVersion} is sent when it is needed`)
+  return judged('ok', `Delve ${delve} for ${goVersion}`)
+}
+
+function ptraceCheck(pod: Pod, receipt: Receipt, said: string | undefined): Finding {
+  const judged = (result: Finding['result'], sentence: string) => finding('ptrace', result, sentence, pod.name)
+  if (!receipt.values.has('wrapper') || said === undefined)
+    return judged('skipped', 'no Delve there to try it, or too little memory for it')
+  // an older Delve has held it before it says that a program which is none of Go's has nothing to read
+  if (!/not permitted|denied|not implemented/i.test(said)) return judged('ok', 'Delve may hold a process')
+  return judged(
+    'fault',
+    `Delve may not hold a process (${said}) - allow ptrace in MANIFEST: seccompProfile, or capabilities.add: [SYS_PTRACE]`,
+  )
+}

@@ -1,0 +1,65 @@
+// README.md and --help never disagree: each task's help is from one place, and the README repeats it word for word.
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { root } from '../../tasks/lib/task.ts'
+import { checkout, type Checkout } from '../lib/checkout.ts'
+
+const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const tasks = readdirSync(join(root, 'tasks'))
+  .filter((file) => file.endsWith('.ts'))
+  .map((file) => file.slice(0, -3))
+  .sort()
+
+interface Help {
+  readonly summary: string
+  /** `--json` or `--pod NAME`, and what it is for. */
+  readonly options: readonly (readonly [option: string, help: string])[]
+}
+
+const help = suite<{ of: Map<string, Help> }>('README.md and --help')
+help.before(async (context) => {
+  const copy: Checkout = checkout()
+  context.of = new Map()
+  for (const name of tasks) {
+    const { stdout } = await copy.run(name, ['--help'])
+    const [, summary = ''] = /\nThis task (.*)\.\n/.exec(stdout) ?? []
+    const options = [...stdout.matchAll(/^ +(?:-\w, )?(--[\w-]+(?: [A-Z]+)?) {3,}(.*)$/gm)]
+      .map(([, option = '', text = '']) => [option, text] as const)
+      .filter(([option]) => option !== '--help')
+    context.of.set(name, { summary, options })
+  }
+  copy.remove()
+})
+
+const cells = (row: string) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim())
+const chapter = (title: string) => readme.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? ''
+
+help('every task is in the table of scripts, with the summary of its help', ({ of }) => {
+  const rows = (chapter('From make to npm').match(/^\|.*`npm run .*$/gm) ?? []).map(cells)
+  for (const [name, { summary }] of of) {
+    const row = rows.find(([, script = '']) => script === `\`npm run ${name}\``)
+    assert.ok(row !== undefined, `README.md, From make to npm: no row for npm run ${name}`)
+    assert.is(row[2], summary, name)
+  }
+})
+
+help('every option is in the table of options, with its words, and none is there that is not', ({ of }) => {
+  const told = [...of].flatMap(([name, { options }]) =>
+    options.map(([option, text]) => `| \`${name}\` | \`${option}\` | ${text} |`),
+  )
+  assert.equal(chapter('Tasks: output and exit codes').match(/^\| `[\w-]+` \| `--.*$/gm) ?? [], told)
+})
+
+help('every option that README.md gives to a task is one of it', ({ of }) => {
+  const used = [...readme.matchAll(/npm run (?:-s )?([\w-]+) -- (--[\w-]+)/g)]
+  assert.ok(used.length > 3)
+  for (const [whole, name = '', option = ''] of used) {
+    if (!of.has(name)) continue // npm run bench is no task
+    const options = of.get(name)?.options.map(([each]) => each.split(' ')[0]) ?? []
+    assert.ok(option === '--help' || options.includes(option), `README.md: ${whole}: ${name} has no ${option}`)
+  }
+})
+
+help.run()

@@ -1,0 +1,133 @@
+// Three values are enough: what is found in a repository and its manifest, and what is asked where that is ambiguous.
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { dirname, join } from 'node:path'
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import { found } from '../../tasks/lib/found.ts'
+import { defaults, type Settings } from '../../tasks/lib/settings.ts'
+import { UserError } from '../../tasks/lib/task.ts'
+
+const three = suite<{ dir: string }>('found')
+three.before.each((context) => void (context.dir = mkdtempSync(join(tmpdir(), 'hotswap-found-'))))
+three.after.each(({ dir }) => rmSync(dir, { recursive: true }))
+
+function files(dir: string, all: Readonly<Record<string, string>>): void {
+  for (const [path, text] of Object.entries(all)) {
+    mkdirSync(dirname(join(dir, path)), { recursive: true })
+    writeFileSync(join(dir, path), text)
+  }
+}
+
+const main = '// Command x.\npackage main\n\nfunc main() {}\n'
+const deployment = (name: string, image = `example.com/team/${name}:v1.2`, more = '') => `apiVersion: apps/v1
+kind: Deployment
+metadata:
+  name: ${name}
+spec:
+  selector:
+    matchLabels:
+      app.kubernetes.io/name: ${name}
+  template:
+    metadata:
+      labels:
+        app.kubernetes.io/name: ${name}
+    spec:
+      containers:
+        - name: ${name}
+          image: ${image}
+${more}---
+`
+const ask = (dir: string, more: Partial<Settings> = {}) =>
+  found({ ...defaults(), goDir: dir, manifest: join(dir, 'deployment.yml'), ...more }, defaults())
+
+const refused = async (asked: Promise<Settings>) => {
+  const error = await asked.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  )
+  assert.instance(error, UserError)
+  return error instanceof UserError ? [error.exitCode, error.message] : []
+}
+
+three('a repository with one main package and one Deployment', async ({ dir }) => {
+  files(dir, { 'cmd/shop/main.go': main, 'cmd/shop/x_test.go': 'package x', 'deployment.yml': deployment('shop') })
+  const { goMain, selector, prodImage, devImage, binary, binaryPath } = await ask(dir)
+  assert.equal(
+    { goMain, selector, prodImage, devImage, binary, binaryPath },
+    {
+      goMain: './cmd/shop',
+      selector: 'app.kubernetes.io/name=shop',
+      prodImage: 'example.com/team/shop',
+      devImage: '',
+      binary: 'bin/shop',
+      binaryPath: '/usr/local/bin/shop',
+    },
+  )
+})
+
+three('the path of the program is that of the command; a shell is none', async ({ dir }) => {
+  const command = (words: string) => deployment('shop', 'shop', `          command: ${words}\n`)
+  files(dir, { 'main.go': main, 'deployment.yml': command('[/app/server, --port, "80"]') })
+  assert.is((await ask(dir)).binaryPath, '/app/server')
+  files(dir, { 'deployment.yml': command('[/bin/sh, -c, exec /app/server]') })
+  assert.match((await ask(dir)).binaryPath, /^\/usr\/local\/bin\/hotswap-found-/)
+  const [code, why] = await refused(ask(dir, { target: 'kubernetes' }))
+  assert.is(code, 2)
+  assert.match(
+    String(why),
+    /^neither Deployment shop nor a Dockerfile in .* BINARY_PATH=\/path\/to\/hotswap-found-\w+$/i,
+  )
+  files(dir, { Dockerfile: 'FROM a\nENTRYPOINT ["/x"]\nFROM b\nENTRYPOINT ["/bin/shop", "-v"]\nCMD ["/no"]\n' })
+  assert.is((await ask(dir, { target: 'kubernetes' })).binaryPath, '/bin/shop')
+})
+
+three('what was chosen stays, and so does everything of the bundled example', async ({ dir }) => {
+  files(dir, {
+    'cmd/a/main.go': main,
+    'cmd/b/main.go': main,
+    'deployment.yml': deployment('shop') + deployment('till'),
+  })
+  const chosen = {
+    goMain: './cmd/b',
+    selector: 'app.kubernetes.io/name=till',
+    binary: 'bin/x',
+    binaryPath: '/x',
+    devImage: 'y',
+  }
+  const { prodImage, ...rest } = await ask(dir, chosen)
+  assert.is(prodImage, 'example.com/team/till')
+  for (const [key, value] of Object.entries(chosen))
+    assert.is(Object.entries(rest).find(([name]) => name === key)?.[1], value)
+  assert.equal(await found(defaults(), defaults()), defaults())
+  const module = { ...defaults(), goDir: dir, goMain: './cmd/a' }
+  assert.equal(await found(module, defaults()), module, 'without a manifest of its own only GO_MAIN is looked for')
+})
+
+three('what is ambiguous is named with what was found', async ({ dir }) => {
+  files(dir, {
+    'main.go': main,
+    'cmd/a/main.go': main,
+    'cmd/lib/lib.go': 'package lib\n',
+    'deployment.yml': deployment('shop'),
+  })
+  assert.equal(await refused(ask(dir)), [2, `${dir} has main packages ., ./cmd/a - choose one in .env: GO_MAIN=.`])
+  rmSync(join(dir, 'main.go'))
+  files(dir, { 'deployment.yml': deployment('shop') + deployment('till') })
+  assert.equal(await refused(ask(dir)), [
+    2,
+    `${dir}/deployment.yml has Deployment shop, Deployment till - choose one by its labels in .env: SELECTOR=app.kubernetes.io/name=shop`,
+  ])
+  files(dir, { 'deployment.yml': deployment('shop', 'shop:1', '        - name: proxy\n          image: envoy:2\n') })
+  assert.equal(await refused(ask(dir)), [
+    2,
+    "Deployment shop has images shop:1, envoy:2 - choose the program's in .env: PROD_IMAGE=shop",
+  ])
+  rmSync(join(dir, 'cmd/a'), { recursive: true })
+  assert.equal(await refused(ask(dir)), [
+    2,
+    `no main package in ${dir}, neither there nor in cmd/* - name the folder in .env: GO_MAIN=./path/to/it`,
+  ])
+})
+
+three.run()
