@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './debug-link.ts'
 import type { PathRule } from './debug-paths.ts'
-import { letGo, type ProgramState, programState, rpc } from './debug-rpc.ts'
+import { halt, letGo, type ProgramState, programState, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
 import { say } from './task.ts'
 
@@ -23,6 +23,7 @@ const dapPatience = 6_000 // ms that an IDE waits for its first Delve
 const entryPatience = 1_000 // ms for --continue to take effect
 const configurePatience = 1_500 // ms for an IDE to answer `initialized`
 const goodbye = 5_000 // ms for clearing the breakpoints
+const insistence = 1_000 // ms without an answer to a halt
 
 /** `rules` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
 export function relay(link: Link, rules: readonly PathRule[], why: () => string): Relay {
@@ -84,8 +85,22 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     })
     delve.once('close', () => socket.destroy())
     socket.once('close', () => delve.destroy())
+    socket.on('data', (chunk) => {
+      if (String(chunk).includes('"name":"halt"')) insist(delve, gone)
+    })
     socket.pipe(delve)
     delve.pipe(socket)
+  }
+
+  /** A halt that meets a program which is just being let go is lost, and whoever sent it waits for ever: a second one releases it. */
+  function insist(delve: Socket, gone: AbortSignal): void {
+    const before = delve.bytesRead
+    const again = setTimeout(() => {
+      if (gone.aborted || delve.destroyed || delve.bytesRead > before) return
+      void halt(async () => rpc(await link.connect(gone))).catch(() => undefined) // then the next one will do
+      insist(delve, gone)
+    }, insistence)
+    again.unref()
   }
 
   /** DAP: VS Code, nvim-dap, Zed, Helix. Ends with the connection of the IDE. */

@@ -10,9 +10,9 @@ export interface Rpc {
 }
 
 const patience = 5_000 // ms
+const halting = { name: 'halt' }
 const insistence = 300 // ms
 const underway = 200 // ms from Delve's word that the program runs until it does: a halt in between is lost
-const halt = { name: 'halt' }
 
 /** Speaks JSON-RPC over a socket. */
 export function rpc(socket: Socket): Rpc {
@@ -88,6 +88,16 @@ export async function programState({ call }: Rpc): Promise<ProgramState> {
   return { kind: 'halted', goroutine, why: text(state, 'currentThread', 'breakPoint', 'name') }
 }
 
+/** Asks for a halt, over a connection of its own. Throws Error where no answer comes. */
+export async function halt(connect: () => Promise<Rpc>): Promise<void> {
+  const { call, close } = await connect()
+  try {
+    await call('Command', halting)
+  } finally {
+    close()
+  }
+}
+
 /**
  * Clears every breakpoint that a client has set and lets the program run. `connect` makes a connection of its own each
  * time: a halt that meets a client which is just leaving waits for ever, and a second one releases it. Throws Error.
@@ -108,11 +118,11 @@ export async function letGo(connect: () => Promise<Rpc>): Promise<void> {
       for (;;) {
         const first = await Promise.race([answer.then(() => true), pause(insistence).then(() => false)])
         if (first) return answer
-        void (await another()).call('Command', halt).catch(() => undefined)
+        void (await another()).call('Command', halting).catch(() => undefined)
       }
     }
     if ((await programState(own)).kind === 'gone') return
-    await insist('Command', halt)
+    await insist('Command', halting)
     for (const breakpoint of items(await insist('ListBreakpoints', { All: false }), 'Breakpoints'))
       // those below 1 are Delve's own: panics and fatal errors
       if (Number(at(breakpoint, 'id')) > 0) await insist('ClearBreakpoint', { Id: at(breakpoint, 'id') })

@@ -171,7 +171,10 @@ for (const service of services) {
         writeFileSync(it.checkout.file(dev, ''), stdout)
       } else await it.run('generate-deployment-dev')
       const { stderr } = await it.run('switch-dev')
-      const pods = (await it.kubectl(['get', 'pods', '-l', `app=${name}`, '-o', 'name'])).trim().split('\n')
+      // a pod of before may still be ending
+      const living = '{{range .items}}{{if not .metadata.deletionTimestamp}}pod/{{.metadata.name}} {{end}}{{end}}'
+      const list = await it.kubectl(['get', 'pods', '-l', `app=${name}`, '-o', `go-template=${living}`])
+      const pods = list.trim().split(' ')
       for (const pod of pods) assert.match(stderr, new RegExp(`${pod.slice(4)}: the agent answers \\(running, `))
 
       it.checkout.file(
