@@ -257,7 +257,7 @@ export async function open(target: Target, pod: Pod, words = ['put', pod.binary]
   let wait: (what: string) => void = () => undefined
   const close = () => {
     // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
-    watch.done()
+    watch.end()
     child.kill()
     // what the child has started may hold them open for long
     child.stdout?.destroy()
@@ -462,6 +462,7 @@ function watched(child: ChildProcess) {
   stalled.catch(() => undefined)
   const expire = () => fail(linkError(`no answer for ${idle / 1000} s: is the pod still there? (npm run status-dev)`))
   let timer = setTimeout(expire, idle)
+  let over = false
   return {
     stalled,
     ended: new Promise<Ended>((resolve) => {
@@ -472,9 +473,15 @@ function watched(child: ChildProcess) {
     }),
     alive: () => {
       clearTimeout(timer)
-      timer = setTimeout(expire, idle)
+      if (!over) timer = setTimeout(expire, idle)
     },
+    /** It may be silent for as long as it likes, until the next word of life. */
     done: () => clearTimeout(timer),
+    /** For good: bytes of an upload that nobody takes any more may still be on their way, and hold no task up. */
+    end: () => {
+      over = true
+      clearTimeout(timer)
+    },
   }
 }
 
