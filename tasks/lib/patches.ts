@@ -72,8 +72,10 @@ function started(): Thread {
     if (turned.size === 0) worker.unref()
   })
   const fail = (error: Error) => {
-    present = undefined
-    bases.length = 0
+    if (present === made) {
+      present = undefined // another may have taken its place
+      bases.length = 0
+    }
     for (const { reject } of turned.values()) reject(error)
     turned.clear()
   }
@@ -82,7 +84,7 @@ function started(): Thread {
   // a task that ends does not wait for it; after the listeners, which hold the task up
   worker.unref()
   const tell = (order: Order) => worker.postMessage(order)
-  return {
+  const made: Thread = {
     close: () => void worker.terminate(),
     tell,
     patch: (of) =>
@@ -92,4 +94,5 @@ function started(): Thread {
         tell({ turn: count, ...of })
       }),
   }
+  return made
 }
