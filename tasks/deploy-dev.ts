@@ -33,13 +33,13 @@ await task(about, async ({ flags }) => {
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()
   const encoding = encodingOf(flags.encoding ?? chosen.encoding, there)
-  if (encoding === 'delta') warm(chosen.binary)
+  // most likely that is what runs there: the patch is made before a pod has said so
+  const last = encoding === 'delta' ? newest(chosen.binary) : undefined
+  if (last !== undefined) warm(chosen.binary, last)
   // the binary is read while the cluster is asked
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = { ...parcelOf(chosen.binary), equip: equipper(there, chosen) }
-  // most likely that is what runs there: the patch is made before a pod has said so
-  const last = encoding === 'delta' ? newest(chosen.binary) : undefined
   if (last !== undefined) parcel.patch(last).catch(() => undefined) // where it is awaited, it is seen
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)

@@ -26,6 +26,11 @@ export function isInjected(agent: readonly string[]): boolean {
   return agent.join(' ') === INJECTED.join(' ')
 }
 
+/** The shell that runs the agent: one that it brought along, as an image may have no other. */
+export function agentShell(agent: readonly string[]): readonly string[] {
+  return agent.length > 1 ? agent.slice(0, -1) : ['sh']
+}
+
 /** The wrapper that debugs the program. Loopback alone: whoever reaches the port can run code; a port-forward reaches loopback. */
 export function delve(port: number, wait: boolean): string {
   const options = [`--listen=127.0.0.1:${port}`, '--headless', '--accept-multiclient', ...(wait ? [] : ['--continue'])]

@@ -2,6 +2,7 @@
 // the link is alive, and lets the program run on where debug-dev vanishes (debug-guard.sh).
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { agentShell } from './agent-command.ts'
 import type { Pod, Target } from './target.ts'
 import { clean, root } from './task.ts'
 
@@ -22,9 +23,16 @@ const deadline = 8_000 // ms without an answer: the link is cut, whatever TCP th
 
 /** Starts the guard. `dlv` is the word that runs Delve there; `changed` is told when another Delve listens, or none any more. */
 export function guard(target: Target, pod: Pod, dlv: string, changed: () => void): Guard {
-  // an agent that is run by a shell of its own (busybox sh hotswap-dev) lends it to the script
-  const shell = pod.agent.length > 1 ? pod.agent.slice(0, -1) : ['sh']
-  const words = [...shell, '-c', script, 'debug-guard', String(pod.debugPort), dlv, pod.binary, ...pod.agent]
+  const words = [
+    ...agentShell(pod.agent),
+    '-c',
+    script,
+    'debug-guard',
+    String(pod.debugPort),
+    dlv,
+    pod.binary,
+    ...pod.agent,
+  ]
   const child = target.exec(pod, words)
   const waiting: ((open: boolean) => void)[] = []
   let stderr = ''

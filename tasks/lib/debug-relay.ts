@@ -4,7 +4,7 @@ import type { Socket } from 'node:net'
 import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './debug-link.ts'
 import type { PathRule } from './debug-paths.ts'
-import { halt, letGo, type ProgramState, programState, rpc } from './debug-rpc.ts'
+import { insist, letGo, type ProgramState, programState, type Rpc, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
 import { say } from './task.ts'
 
@@ -86,21 +86,24 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     delve.once('close', () => socket.destroy())
     socket.once('close', () => delve.destroy())
     socket.on('data', (chunk) => {
-      if (String(chunk).includes('"name":"halt"')) insist(delve, gone)
+      if (String(chunk).includes('"name":"halt"')) void insistFor(delve, gone)
     })
     socket.pipe(delve)
     delve.pipe(socket)
   }
 
-  /** A halt that meets a program which is just being let go is lost, and whoever sent it waits for ever: a second one releases it. */
-  function insist(delve: Socket, gone: AbortSignal): void {
-    const before = delve.bytesRead
-    const again = setTimeout(() => {
-      if (gone.aborted || delve.destroyed || delve.bytesRead > before) return
-      void halt(async () => rpc(await link.connect(gone))).catch(() => undefined) // then the next one will do
-      insist(delve, gone)
-    }, insistence)
-    again.unref()
+  /** A client's halt that meets a program which is just being let go is lost, and the client would wait for ever. */
+  async function insistFor(delve: Socket, gone: AbortSignal): Promise<void> {
+    const opened: Rpc[] = []
+    const another = async () => {
+      const one = rpc(await link.connect(gone))
+      opened.push(one)
+      return one
+    }
+    const answered = new Promise((resolve) => void delve.once('data', resolve).once('close', resolve))
+    // without a Delve nobody is left to wait
+    await insist(another, answered, insistence).catch(() => undefined)
+    for (const { close } of opened) close()
   }
 
   /** DAP: VS Code, nvim-dap, Zed, Helix. Ends with the connection of the IDE. */

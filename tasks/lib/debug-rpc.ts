@@ -88,14 +88,18 @@ export async function programState({ call }: Rpc): Promise<ProgramState> {
   return { kind: 'halted', goroutine, why: text(state, 'currentThread', 'breakPoint', 'name') }
 }
 
-/** Asks for a halt, over a connection of its own. Throws Error where no answer comes. */
-export async function halt(connect: () => Promise<Rpc>): Promise<void> {
-  const { call, close } = await connect()
-  try {
-    await call('Command', halting)
-  } finally {
-    close()
-  }
+/**
+ * Halts the program again and again, each time over another connection, until something is answered. Delve answers nothing
+ * while the program runs, and a halt that meets it in a bad moment is lost. Whoever calls closes the connections, afterwards:
+ * a halt that meets a client which is just leaving waits for ever. Throws what `connect` throws.
+ */
+export async function insist(connect: () => Promise<Rpc>, answered: Promise<unknown>, every: number): Promise<void> {
+  const over = answered.then(
+    () => true,
+    () => true,
+  )
+  while (!(await Promise.race([over, pause(every).then(() => false)])))
+    void (await connect()).call('Command', halting).catch(() => undefined)
 }
 
 /**
@@ -111,21 +115,16 @@ export async function letGo(connect: () => Promise<Rpc>): Promise<void> {
   }
   try {
     const own = await another()
-    /** Delve answers nothing while the program runs: halts it, again and again, until the answer is there. */
-    const insist = async (method: string, argument: unknown): Promise<unknown> => {
+    const insisted = async (method: string, argument: unknown): Promise<unknown> => {
       const answer = own.call(method, argument)
-      answer.catch(() => undefined)
-      for (;;) {
-        const first = await Promise.race([answer.then(() => true), pause(insistence).then(() => false)])
-        if (first) return answer
-        void (await another()).call('Command', halting).catch(() => undefined)
-      }
+      await insist(another, answer, insistence)
+      return answer
     }
     if ((await programState(own)).kind === 'gone') return
-    await insist('Command', halting)
-    for (const breakpoint of items(await insist('ListBreakpoints', { All: false }), 'Breakpoints'))
+    await insisted('Command', halting)
+    for (const breakpoint of items(await insisted('ListBreakpoints', { All: false }), 'Breakpoints'))
       // those below 1 are Delve's own: panics and fatal errors
-      if (Number(at(breakpoint, 'id')) > 0) await insist('ClearBreakpoint', { Id: at(breakpoint, 'id') })
+      if (Number(at(breakpoint, 'id')) > 0) await insisted('ClearBreakpoint', { Id: at(breakpoint, 'id') })
     // the answer comes when the program halts again: nobody waits for it
     own.call('Command', { name: 'continue' }, 60_000).catch(() => undefined)
     // whoever comes next must not meet it halted

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join, resolve } from 'node:path'
 import { isLauncher } from './agent-command.ts'
 import { isSameImage } from './image.ts'
-import { at, items, strings, text } from './json.ts'
+import { at, items, nameOf, strings, text } from './json.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
 
@@ -21,6 +21,8 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
       ? onlyMain(settings.goDir)
       : settings.goMain
   const own = { ...settings, goMain }
+  const asked = ['selector', 'prodImage', 'binary', 'binaryPath', 'devImage'] as const
+  if (!asked.some((key) => untouched(settings, usual, key))) return own
   if (untouched(settings, usual, 'manifest') || !isFile(settings.manifest)) return own
 
   const { read, valuesOf } = await import('./yaml-text.ts') // the parser takes 0.1 s to load
@@ -98,8 +100,6 @@ function isMain(folder: string): boolean {
 function isWorkload(value: unknown): boolean {
   return /^(?:Deployment|StatefulSet|DaemonSet)$/.test(text(value, 'kind'))
 }
-
-const nameOf = (workload: unknown) => `${text(workload, 'kind')} ${text(workload, 'metadata', 'name')}`
 
 /** The labels of its pods, as key=value. */
 function labels(workload: unknown): string[] {

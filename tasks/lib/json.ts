@@ -23,6 +23,11 @@ export function items(value: unknown, key = 'items'): readonly unknown[] {
   return Array.isArray(found) ? found : []
 }
 
+/** How a Kubernetes object is spoken of: `Deployment hello`. */
+export function nameOf(object: unknown): string {
+  return `${text(object, 'kind')} ${text(object, 'metadata', 'name')}`
+}
+
 /** The texts of a list; none where it is no list. */
 export function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((word) => typeof word === 'string') : []

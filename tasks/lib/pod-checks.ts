@@ -74,7 +74,7 @@ export function probeChecks(pod: Pod, plan: Plan, receipt: Receipt, probe: Probe
         )
       : finding('clock', 'ok', `${off} s apart from this machine's`, pod.name),
     exec > slow.exec || trip > slow.trip
-      ? finding('speed', 'note', `${way} - npm run dev opens the exec while it builds`, pod.name)
+      ? finding('speed', 'note', `${way} - npm run dev has the exec open before a save needs it`, pod.name)
       : finding('speed', 'ok', way, pod.name),
   ]
 }

@@ -1,4 +1,5 @@
 // The probe: what a pod says of itself when it is asked, and how fast the way there is. It reads, and changes nothing.
+import { agentShell } from './agent-command.ts'
 import { meaning } from './complaint.ts'
 import { receipts } from './receipt.ts'
 import { UserError } from './task.ts'
@@ -23,8 +24,9 @@ export const sample = 2_000_000
 const trips = 5
 const limit = 20_000 // ms
 const delveRoom = 64_000_000 // bytes
-// $1: BINARY; $2: the memory limit, or 0: a Delve that is too much for it would get the program killed. Delve is the one that was sent, as the agent finds it, else the image's. Whether it may trace is tried on a
-// program that is nobody's, and that never begins: Delve holds it halted, and ends.
+// $1: BINARY; $2: the memory limit, or 0: a Delve that is too much for it would get the program killed. Delve is the one that
+// was sent, as the agent finds it, else the image's. Whether it may trace is tried on a program that is nobody's, and that
+// never begins: Delve holds it halted, and ends.
 const script = `
 printf 'begun=yes\\n\\n'
 for dlv in "\${1%/*}/.hotswap-\${1##*/}/bin/dlv" /tmp/.hotswap*"%\${1##*/}/bin/dlv" /dev/shm/.hotswap*"%\${1##*/}/bin/dlv" "$(command -v dlv)"; do
@@ -51,10 +53,8 @@ done`
 /** Asks a pod. Throws UserError where it does not answer within 20 s. */
 export async function probe(target: Target, pod: Pod): Promise<Probe> {
   const begin = performance.now()
-  // the shell that runs the agent: an image may have no other
-  const shell = pod.agent.length > 1 ? pod.agent.slice(0, -1) : ['sh']
   const memory = pod.memory === undefined || pod.memory.limit === Infinity ? 0 : Math.floor(pod.memory.limit)
-  const child = target.exec(pod, [...shell, '-c', script, 'probe', pod.binary, String(memory)])
+  const child = target.exec(pod, [...agentShell(pod.agent), '-c', script, 'probe', pod.binary, String(memory)])
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)))
   const { stdin, stdout } = child

@@ -169,11 +169,6 @@ export function keeper(object: unknown): Keeper | undefined {
   return { who, first: 'run npm run switch-prod before one', then: '' }
 }
 
-/** `Deployment hello`. */
-export function nameOf(object: unknown): string {
-  return `${text(object, 'kind')} ${text(object, 'metadata', 'name')}`
-}
-
 function workloadOf(object: unknown): Pick<Workload, 'kind' | 'name'> {
   return { kind: text(object, 'kind'), name: text(object, 'metadata', 'name') }
 }

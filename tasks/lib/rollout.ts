@@ -1,12 +1,12 @@
 // Applies a manifest and waits for its pods: a dry run first, never a delete of what the manifest names.
 import { existsSync, statSync } from 'node:fs'
-import { items, text } from './json.ts'
+import { items, nameOf, text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
 import type { Settings } from './settings.ts'
 import { statusOf } from './status.ts'
 import type { Target } from './target.ts'
 import { onEnd, say, UserError } from './task.ts'
-import { bringBack, isDev, isUnchanged, keep, keeper, live, nameOf, production } from './production.ts'
+import { bringBack, isDev, isUnchanged, keep, keeper, live, production } from './production.ts'
 import { awaited, isSame, named, trouble, workloads, type Workload } from './workloads.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it

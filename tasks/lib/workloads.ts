@@ -1,7 +1,7 @@
 // The workloads of a manifest: which objects make pods, where, and how far a cluster has come with them.
 import { readFileSync } from 'node:fs'
 import { parseAllDocuments } from 'yaml'
-import { at, items, text } from './json.ts'
+import { at, items, nameOf, text } from './json.ts'
 import { whyWaiting } from './pods.ts'
 import { UserError } from './task.ts'
 
@@ -62,7 +62,7 @@ export function manifestNamespaces(file: string): string[] {
 export function awaited(workload: unknown): string | undefined {
   const status = at(workload, 'status')
   const number = (key: string) => Number(text(status, key) || '0')
-  const what = `${text(workload, 'kind')} ${text(workload, 'metadata', 'name')}`
+  const what = nameOf(workload)
   const failure = items(status, 'conditions').find(
     (each) => text(each, 'type') === 'ReplicaFailure' && text(each, 'status') === 'True',
   )

@@ -1,5 +1,5 @@
 // The doctor on a real cluster: twelve faults are planted, one at a time, and each is found by its name and nothing else.
-import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -8,7 +8,7 @@ import { environment } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
 import { objects } from '../lib/json.ts'
 import { cluster, tool, until } from './cluster.ts'
-import { devPods, project, type Project } from './project.ts'
+import { developer, devPods, project, type Project } from './project.ts'
 
 interface Container {
   image: string
@@ -36,19 +36,7 @@ doctor.before(async (context) => {
   const found = JSON.parse(await it.kubectl(['get', 'deployment', 'hello', '-o', 'json']))
   const { name, namespace, labels, annotations } = found.metadata
   context.base = JSON.stringify({ ...found, metadata: { name, namespace, labels, annotations }, status: undefined })
-  await it.kubectl(['create', 'serviceaccount', 'developer'])
-  await it.kubectl([
-    'create',
-    'rolebinding',
-    'developer',
-    '--role=hotswap-dev',
-    `--serviceaccount=${it.namespace}:developer`,
-  ])
-  const config = JSON.parse(await it.kubectl(['config', 'view', '--raw', '-o', 'json', '--minify', '--flatten']))
-  config.users[0].user = { token: (await it.kubectl(['create', 'token', 'developer'])).trim() }
-  const kubeconfig = it.checkout.file('developer.json', JSON.stringify(config))
-  const [, role = ''] =
-    /```yaml\n(apiVersion: rbac[\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
+  const { role, kubeconfig } = await developer(it)
   // the Role of the README, without one of its resources
   context.user = async (without) => {
     await it.kubectl(['apply', '-f', '-'], role.replace(new RegExp(`\\b${without}(, )?`), '').replace(', ]', ']'))

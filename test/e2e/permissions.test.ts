@@ -1,31 +1,14 @@
 // The permissions that the README asks for are enough: a user with that Role alone goes through the daily tasks.
-import { readFileSync } from 'node:fs'
-import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { root } from '../../tasks/lib/task.ts'
-import { devPods, project, type Project } from './project.ts'
+import { developer, devPods, project, type Project } from './project.ts'
 
 const permissions = suite<{ it: Project; kubeconfig: string }>('permissions')
 permissions.before(async (context) => {
   const it = await project('role')
   context.it = it
   await devPods(it)
-  const [, role = ''] =
-    /```yaml\n(apiVersion: rbac[\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
-  assert.match(role, /kind: Role/)
-  await it.kubectl(['apply', '-f', '-'], role)
-  await it.kubectl(['create', 'serviceaccount', 'developer'])
-  await it.kubectl([
-    'create',
-    'rolebinding',
-    'developer',
-    '--role=hotswap-dev',
-    `--serviceaccount=${it.namespace}:developer`,
-  ])
-  const config = JSON.parse(await it.kubectl(['config', 'view', '--raw', '-o', 'json', '--minify', '--flatten']))
-  config.users[0].user = { token: (await it.kubectl(['create', 'token', 'developer'])).trim() }
-  context.kubeconfig = it.checkout.file('developer.json', JSON.stringify(config))
+  context.kubeconfig = (await developer(it)).kubeconfig
 })
 permissions.after(async ({ it }) => it.remove())
 

@@ -1,6 +1,7 @@
 // A developer's checkout that works on the test cluster: a namespace, images, settings, and what it asks of the pods.
-import { mkdirSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
+import * as assert from 'uvu/assert'
 import { root } from '../../tasks/lib/task.ts'
 import { checkout, type Checkout, type Ended } from '../lib/checkout.ts'
 import { cluster, httpGet, kubectl, loadImage, namespace, podURL, tool, until } from './cluster.ts'
@@ -53,8 +54,8 @@ export interface Project {
   kubectl(args: readonly string[], input?: string | Buffer): Promise<string>
   /** Runs a script in a pod, by the shell that it has. */
   sh(pod: string, script: string, input?: string | Buffer): Promise<string>
-  /** Names of the live pods of app=hello, newest first. */
-  pods(): Promise<string[]>
+  /** Names of the live pods of a selector (default: app=hello), newest first. */
+  pods(selector?: string): Promise<string[]>
   /** What a pod answers at / on port 8080, once it pleases. */
   answer(pod: string, pleases?: (body: string) => boolean): Promise<string>
   /** Changes the greeting of hello, so that the next build is another program. */
@@ -112,12 +113,12 @@ export async function project(word: string, mode: Mode = modes[0]): Promise<Proj
     },
     kubectl: (args, input) => kubectl(['-n', space.name, ...args], input === undefined ? {} : { input }),
     sh: (pod, script, input) => made.kubectl(['exec', '-i', pod, '--', ...mode.shell, '-c', script], input),
-    async pods() {
+    async pods(selector = 'app=hello') {
       const list = await made.kubectl([
         'get',
         'pods',
         '-l',
-        'app=hello',
+        selector,
         '--field-selector=status.phase=Running',
         '--sort-by=.metadata.creationTimestamp',
         '-o',
@@ -144,6 +145,25 @@ export async function project(word: string, mode: Mode = modes[0]): Promise<Proj
   }
   made.set({})
   return made
+}
+
+/** Makes a service account with the Role of the README alone; returns the Role, and a kubeconfig of that user. */
+export async function developer(it: Project): Promise<{ readonly role: string; readonly kubeconfig: string }> {
+  const [, role = ''] =
+    /```yaml\n(apiVersion: rbac[\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
+  assert.match(role, /kind: Role/)
+  await it.kubectl(['apply', '-f', '-'], role)
+  await it.kubectl(['create', 'serviceaccount', 'developer'])
+  await it.kubectl([
+    'create',
+    'rolebinding',
+    'developer',
+    '--role=hotswap-dev',
+    `--serviceaccount=${it.namespace}:developer`,
+  ])
+  const config = JSON.parse(await it.kubectl(['config', 'view', '--raw', '-o', 'json', '--minify', '--flatten']))
+  config.users[0].user = { token: (await it.kubectl(['create', 'token', 'developer'])).trim() }
+  return { role, kubeconfig: it.checkout.file('developer.json', JSON.stringify(config)) }
 }
 
 const restricted = `          securityContext:

@@ -171,11 +171,9 @@ for (const service of services) {
         writeFileSync(it.checkout.file(dev, ''), stdout)
       } else await it.run('generate-deployment-dev')
       const { stderr } = await it.run('switch-dev')
-      // a pod of before may still be ending
-      const living = '{{range .items}}{{if not .metadata.deletionTimestamp}}pod/{{.metadata.name}} {{end}}{{end}}'
-      const list = await it.kubectl(['get', 'pods', '-l', `app=${name}`, '-o', `go-template=${living}`])
-      const pods = list.trim().split(' ')
-      for (const pod of pods) assert.match(stderr, new RegExp(`${pod.slice(4)}: the agent answers \\(running, `))
+      const pods = await it.pods(`app=${name}`)
+      assert.ok(pods.length > 0)
+      for (const pod of pods) assert.match(stderr, new RegExp(`${pod}: the agent answers \\(running, `))
 
       it.checkout.file(
         `sources/${name}/${main}/swapped.go`,
@@ -184,7 +182,7 @@ for (const service of services) {
       await it.run('build', [], { limit: 500 })
       await it.run('deploy-dev')
       for (const pod of pods) {
-        await httpGet(`${await podURL(it.namespace, pod.slice(4), port)}${asks}`)
+        await httpGet(`${await podURL(it.namespace, pod, port)}${asks}`)
         await until(`the words of ${pod}`, 10, async () =>
           (await it.kubectl(['logs', pod, '-c', name])).includes('it was swapped'),
         )
