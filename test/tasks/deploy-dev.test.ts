@@ -71,7 +71,7 @@ deploy(
     assert.match(loop.colleague(theirs, 'v9'), /^result=running$/m)
     const pid = loop.pid()
     // and nothing holds the task up, once it was refused
-  assert.equal(await loop.task('deploy-dev', [], { limit: 20_000 }), failed(claim(theirs, 'v9')))
+    assert.equal(await loop.task('deploy-dev', [], { limit: 20_000 }), failed(claim(theirs, 'v9')))
     const { code, stdout } = await loop.task('deploy-dev', ['--json'])
     assert.equal([code, objects('deploy-dev', stdout)[0]?.error], [1, claim(theirs, 'v9')])
     loop.runs(pid, theirs)
