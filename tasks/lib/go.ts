@@ -1,6 +1,7 @@
 // Go: how `go build` is called, and what comes out of it.
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { lastMachine, type Build } from './builds.ts'
 import { elf, hostArch } from './elf.ts'
@@ -100,14 +101,21 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
 
   mkdirSync(dirname(target), { recursive: true })
   const output = join(dirname(target), `.${basename(target)}.${process.pid}`)
-  const takeBack = onEnd(() => rmSync(output, { force: true }))
   const args = goBuildArgs(settings, { debug, version, output })
+  // go that is ended by a signal leaves its work folder: it is to lie in one that goes in any case
+  const work = mkdtempSync(join(env.GOTMPDIR || tmpdir(), 'hotswap-build-'))
+  const cleared = () => rmSync(work, { recursive: true, force: true, maxRetries: 3 })
+  const takeBack = onEnd(() => {
+    cleared()
+    rmSync(output, { force: true })
+  })
   const { exitCode, stderr } = await run('go', args, {
     cwd: goDir,
-    env,
+    env: { ...env, GOTMPDIR: work },
     output: said === undefined ? 'show' : 'read',
     ...(signal === undefined ? {} : { signal }),
   })
+  cleared()
   if (signal?.aborted !== true && stderr !== '') said?.(stderr)
   if (exitCode !== 0) {
     rmSync(output, { force: true })

@@ -1,5 +1,5 @@
-import { rmSync, utimesSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, rmSync, utimesSync } from 'node:fs'
+import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { program } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
@@ -147,6 +147,7 @@ dev(
 )
 
 dev('--json without a terminal: every event documented; a save during a build starts the newest', async (loop) => {
+  loop.env.TMPDIR = dirname(loop.copy.file('tmp/.keep', ''))
   const told = await running(loop, ['--json'])
   let greeting = ''
   for (let save = 0; save < 8; save += 1) {
@@ -170,6 +171,8 @@ dev('--json without a terminal: every event documented; a save during a build st
   assert.equal(events[0], { event: 'watching', files: 3, pods: ['local'] })
   assert.is(events.at(-1)?.event, 'end')
   assert.match(JSON.stringify(events.at(-2)), /"crash":"panic: a bug","at":"examples\/hello\/main\.go:\d+"/)
+  const left = readdirSync(loop.env.TMPDIR).filter((name) => /build/.test(name))
+  assert.equal(left, [], 'no build that was ended has left its folder')
 })
 
 dev('brings the newest binary to a pod that starts anew', async (loop) => {
