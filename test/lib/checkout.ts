@@ -1,5 +1,5 @@
 // A throw-away copy of this repository, in which a test has its own .env, .hotswap and bin, and fakes on PATH.
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
@@ -103,7 +103,9 @@ function compiled(dir: string, task: string): string {
     if (status !== 0) throw new Error(`tasks/run ${task}: ${stderr}`)
     upToDate.add(task)
   }
-  for (const each of [file, '.hotswap/tasks/patches-thread.js']) cpSync(join(top, each), join(dir, each))
+  for (const each of [file, '.hotswap/tasks/patches-thread.js'])
+    // once: another process of the same copy may be reading it
+    if (!existsSync(join(dir, each))) cpSync(join(top, each), join(dir, each))
   return join(dir, file)
 }
 
