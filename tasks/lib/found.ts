@@ -1,6 +1,6 @@
 // What is found in a repository and its manifest, for settings that still have the value of the bundled example.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, join, posix, resolve } from 'node:path'
 import { isLauncher } from './agent-command.ts'
 import { isSameImage } from './image.ts'
 import { at, items, nameOf, strings, text } from './json.ts'
@@ -38,7 +38,7 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
   const containers = items(at(chosen, 'spec', 'template', 'spec'), 'containers')
   const prodImage = untouched(settings, usual, 'prodImage') ? onlyImage(chosen, containers, usual) : settings.prodImage
   const container = containers.find((each) => isSameImage(text(each, 'image'), prodImage))
-  const [program = ''] = strings(at(container, 'command'))
+  const [command = ''] = strings(at(container, 'command'))
   const name = basename(resolve(settings.goDir, goMain))
     .replace(/\.go$/, '')
     .replace(/[^\w.-]/g, '-')
@@ -47,7 +47,10 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
     untouched(settings, usual, key) ? value : settings[key]
   /** Where the image has the program: the manifest's command says it, or the Dockerfile of the repository. */
   const programPath = () => {
-    const path = [program, entryPoint(settings.goDir)].find((word) => word.startsWith('/') && !isLauncher(word))
+    const { program, folder } = imageOf(settings.goDir)
+    const path = [command, program]
+      .map((word) => (/^[^/]+\//.test(word) ? posix.join(text(container, 'workingDir') || folder, word) : word))
+      .find((word) => word.startsWith('/') && !isLauncher(word))
     if (path !== undefined) return path
     if (settings.target === 'local') return `/usr/local/bin/${name}`
     throw new UserError(
@@ -65,15 +68,16 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
   }
 }
 
-/** The first word of what a Dockerfile starts; empty where there is none. */
-function entryPoint(goDir: string): string {
+/** What the last stage of a Dockerfile starts, and in which folder; empty where it does not say so. */
+function imageOf(goDir: string): { readonly program: string; readonly folder: string } {
   const file = join(goDir, 'Dockerfile')
-  const lines = isFile(file) ? readFileSync(file, 'utf8') : ''
-  const last = (key: string) => [...lines.matchAll(new RegExp(`^${key}\\s+\\[\\s*"([^"]+)"`, 'gim'))].at(-1)?.[1] // of the last stage
-  return last('ENTRYPOINT') ?? last('CMD') ?? ''
+  const [, lines = ''] = /^(?:[^]*\n)?FROM\s([^]*)/i.exec(isFile(file) ? readFileSync(file, 'utf8') : '') ?? []
+  const last = (line: RegExp) => [...lines.matchAll(line)].at(-1)?.[1]
+  const started = (key: string) => last(new RegExp(`^${key}\\s+\\[\\s*"([^"]+)"`, 'gim'))
+  return { program: started('ENTRYPOINT') ?? started('CMD') ?? '', folder: last(/^WORKDIR\s+(\/\S*)/gim) ?? '' }
 }
 
-/** The one main package of a module, as GO_MAIN has it: its own folder, or one below cmd. */
+/** The main package of a module, as GO_MAIN has it: its own folder, or one below cmd; of several the one that is named as the module's folder. */
 function onlyMain(goDir: string): string {
   const below = isFolder(join(goDir, 'cmd')) ? readdirSync(join(goDir, 'cmd')).sort() : []
   const all = ['.', ...(isFolder(join(goDir, 'cmd')) ? ['./cmd'] : []), ...below.map((name) => `./cmd/${name}`)]
@@ -84,9 +88,10 @@ function onlyMain(goDir: string): string {
       `no main package in ${goDir}, neither there nor in cmd/* - name the folder in .env: GO_MAIN=./path/to/it`,
       2,
     )
-  if (second !== undefined)
+  const same = mains.find((folder) => folder === `./cmd/${basename(resolve(goDir))}`)
+  if (second !== undefined && same === undefined)
     throw new UserError(`${goDir} has main packages ${mains.join(', ')} - choose one in .env: GO_MAIN=${first}`, 2)
-  return first
+  return same ?? first
 }
 
 function isMain(folder: string): boolean {

@@ -82,6 +82,19 @@ three('the path of the program is that of the command; a shell is none', async (
   assert.is((await ask(dir, { target: 'kubernetes' })).binaryPath, '/bin/shop')
 })
 
+three('a command that is relative begins in the working folder of the container or the image', async ({ dir }) => {
+  const command = (words: string) => deployment('shop', 'shop', `          command: ${words}\n`)
+  const asked = async () => (await ask(dir, { target: 'kubernetes' })).binaryPath
+  files(dir, { 'main.go': main, 'deployment.yml': command('[./server, --port, "80"]') })
+  assert.is((await refused(ask(dir, { target: 'kubernetes' })))[0], 2)
+  files(dir, { Dockerfile: 'FROM a\nWORKDIR /src\nFROM b\nWORKDIR /home/app\nCMD ["./other"]\n' })
+  assert.is(await asked(), '/home/app/server')
+  files(dir, { 'deployment.yml': command('[./server]\n          workingDir: /srv') })
+  assert.is(await asked(), '/srv/server')
+  files(dir, { 'deployment.yml': deployment('shop') })
+  assert.is(await asked(), '/home/app/other')
+})
+
 three('what was chosen stays, and so does everything of the bundled example', async ({ dir }) => {
   files(dir, {
     'cmd/a/main.go': main,
@@ -102,6 +115,13 @@ three('what was chosen stays, and so does everything of the bundled example', as
   assert.equal(await found(defaults(), defaults()), defaults())
   const module = { ...defaults(), goDir: dir, goMain: './cmd/a' }
   assert.equal(await found(module, defaults()), module, 'without a manifest of its own only GO_MAIN is looked for')
+})
+
+three('of several main packages that of the name of the repository is meant', async ({ dir }) => {
+  const shop = join(dir, 'shop')
+  files(dir, { 'shop/cmd/shop/main.go': main, 'shop/cmd/cli/main.go': main, 'shop/deployment.yml': deployment('shop') })
+  const { goMain, binary } = await ask(shop)
+  assert.equal([goMain, binary], ['./cmd/shop', 'bin/shop'])
 })
 
 three('what is ambiguous is named with what was found', async ({ dir }) => {
