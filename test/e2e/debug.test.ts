@@ -1,13 +1,14 @@
-// A debug session on the cluster, on one socket, with a service whose debug build has 40 MB: twenty swaps, one from a breakpoint, a crash, a plain build, and the end.
-import { readFileSync, statSync } from 'node:fs'
+// A debug session on the cluster, on one socket, with a service whose debug build has 40 MB: twenty swaps, one from a breakpoint, a crash, a plain build, a colleague's swap, and the end.
+import { copyFileSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { root } from '../../tasks/lib/task.ts'
+import { checkout } from '../lib/checkout.ts'
 import { DapClient, stopsAt, stopsInTheEnd } from '../lib/debugged.ts'
 import { cluster } from './cluster.ts'
 import { Debugging } from './debugging.ts'
-import { devPods, project, ways, type Project } from './project.ts'
+import { deployOn, devPods, project, ways, type Project } from './project.ts'
 
 const swaps = 20
 
@@ -115,12 +116,36 @@ for (const mode of ways) {
     },
   )
 
+  session("a colleague's swap is told as one's own is, with their name", async ({ client, debug, it }) => {
+    debug.edit('from a colleague', 4)
+    await it.run('build-debug')
+    const colleague = checkout()
+    try {
+      colleague.file('.env', it.checkout.read('.env'))
+      copyFileSync(join(it.checkout.dir, 'bin/hello'), colleague.file('bin/hello', ''))
+      const before = client.configurations
+      const { code, stdout, stderr } = await deployOn('colleague', colleague, ['--take-over'])
+      assert.is(code, 0, stdout + stderr)
+      await client.until('the note', () => client.notes.some((line) => /swapped by \S+@colleague: /.test(line)))
+      await client.until('armed again', () => client.configurations > before)
+    } finally {
+      colleague.remove()
+    }
+    assert.match(debug.talk, /swapped by \S+@colleague: /)
+    assert.equal(await stopsAt(client, () => debug.ask()), {
+      reason: 'breakpoint',
+      line: debug.line,
+      value: '"from a colleague"',
+      answer: 'from a colleague',
+    })
+  })
+
   session('an IDE that is killed at the breakpoint: the service answers within 3 s', async ({ client, debug }) => {
     const hangs = debug.ask()
     await client.stop('value')
     const begin = Date.now()
     client.kill()
-    assert.is(await hangs, 'again')
+    assert.is(await hangs, 'from a colleague')
     process.stderr.write(`killed → answered: ${Date.now() - begin} ms\n`)
     assert.ok(Date.now() - begin < 3000, `${Date.now() - begin} ms`)
   })

@@ -1,9 +1,11 @@
 // A developer's checkout that works on the test cluster: a namespace, images, settings, and what it asks of the pods.
+import { spawn } from 'node:child_process'
 import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
+import { environment } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
-import { checkout, type Checkout, type Ended } from '../lib/checkout.ts'
+import { checkout, ended, type Checkout, type Ended } from '../lib/checkout.ts'
 import { cluster, httpGet, kubectl, loadImage, namespace, podURL, tool, until } from './cluster.ts'
 
 /** How dev pods come about, and where they then have what. */
@@ -211,6 +213,19 @@ export async function timedDeploy(made: Project, words: string, args: readonly s
     `\nmeasured: npm run deploy-dev to the new version serving, ${pods.length} replicas: ${took} s\n`,
   )
   return deploy
+}
+
+/** deploy-dev of a checkout, on a machine of that name: what tells one developer from another. */
+export async function deployOn(host: string, copy: Checkout, args: readonly string[] = []): Promise<Ended> {
+  const { PATH, HOME } = environment()
+  const { kubeconfig: KUBECONFIG } = await cluster()
+  const named = ['--uts', 'sh', '-c', 'hostname "$1"; shift; exec "$@"', 'sh', host]
+  const child = spawn('unshare', [...named, process.execPath, copy.compiled('deploy-dev'), ...args], {
+    cwd: copy.dir,
+    env: { PATH, HOME, KUBECONFIG },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  return ended(child, 60_000)
 }
 
 /** From nothing to dev pods that answer: the chapters up to switch-dev. */

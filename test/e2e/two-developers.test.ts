@@ -1,13 +1,12 @@
 // Two developers on one service, at the same time: no deploy is lost without its owner being told, in fifty of them.
-import { spawn } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
-import { checkout, ended, type Checkout, type Ended } from '../lib/checkout.ts'
-import { cluster, until } from './cluster.ts'
-import { devPods, project, type Project } from './project.ts'
+import { checkout, type Checkout, type Ended } from '../lib/checkout.ts'
+import { until } from './cluster.ts'
+import { deployOn, devPods, project, type Project } from './project.ts'
 
 const deploys = Number(environment().E2E_DEPLOYS ?? 50)
 
@@ -28,7 +27,6 @@ two.before(async (context) => {
   await devPods(it)
   context.bob = checkout()
   context.bob.file('.env', it.checkout.read('.env'))
-  for (const copy of [it.checkout, context.bob]) await copy.run('deploy-dev', ['--help']) // compiled beforehand
 })
 two.after(async ({ it, bob }) => {
   bob.remove()
@@ -42,22 +40,7 @@ async function deploy(it: Project, who: Developer, args: readonly string[] = [])
   const bytes = readFileSync(join(it.checkout.dir, 'hello'))
   const file = join(who.copy.dir, 'bin/hello')
   writeFileSync(file, Buffer.concat([bytes, Buffer.from(`\n${version}\n`)]), { mode: 0o755 })
-  const task = join(who.copy.dir, '.hotswap/tasks/deploy-dev.js')
-  const words = [
-    '--uts',
-    'sh',
-    '-c',
-    'hostname "$1"; shift; exec "$@"',
-    'sh',
-    who.name,
-    process.execPath,
-    task,
-    ...args,
-  ]
-  const { PATH, HOME } = environment()
-  const env = { PATH, HOME, KUBECONFIG: (await cluster()).kubeconfig }
-  const child = spawn('unshare', words, { cwd: who.copy.dir, env, stdio: ['ignore', 'pipe', 'pipe'] })
-  return { ...(await ended(child, 60_000)), who, version }
+  return { ...(await deployOn(who.name, who.copy, args)), who, version }
 }
 
 two(

@@ -28,6 +28,8 @@ export interface Checkout {
   /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms (default 60 s, then KILL). */
   run(name: string, args?: readonly string[], options?: Options): Promise<Ended>
   launch(name: string, args?: readonly string[], options?: Options): { child: ChildProcess; ended: Promise<Ended> }
+  /** The file that node runs as a task: for who needs another command line than launch()'s. */
+  compiled(task: string): string
   remove(): void
 }
 
@@ -88,6 +90,7 @@ export function checkout(): Checkout {
       child.stdin?.on('error', () => undefined).end(input)
       return { child, ended: ended(child, limit) }
     },
+    compiled: (task) => compiled(dir, task),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   }
   return copy
