@@ -20,7 +20,7 @@ const about = {
   options: {
     edits: { type: 'string', value: 'N', help: 'edits that are timed; default: 10' },
     replicas: { type: 'string', value: 'N', help: 'pods; default: 1' },
-    encoding: { type: 'string', value: 'NAME', help: 'how dev sends: raw, gzip, delta; default: raw' },
+    encoding: { type: 'string', value: 'NAME', help: 'how dev sends: raw, gzip, delta; default: auto' },
     link: { type: 'string', value: 'NAME', help: 'direct, 50 or 10 (Mbit/s); default: direct' },
     storm: { type: 'string', value: 'N', help: 'edits in a row with random saves during the builds; default: 0' },
   },
@@ -35,7 +35,7 @@ await task(about, async ({ flags }) => {
   onEnd(() => it.remove())
   const service = new Service(join(it.checkout.dir, 'service'))
   const settings = { GO_DIR: 'service', GO_MAIN: '.', BINARY: 'bin/service', BINARY_PATH: '/usr/local/bin/service' }
-  it.set({ ...settings, VERSION_VAR: '', ENCODING: String(flags.encoding ?? 'raw') })
+  it.set({ ...settings, VERSION_VAR: '', ENCODING: String(flags.encoding ?? 'auto') })
   const replicas = number('replicas', 1)
   it.checkout.file(
     'manifests/deployment.yml',

@@ -46,7 +46,7 @@ await task(about, async ({ flags, operands }) => {
   say(there.where)
   await provide()
 
-  const encoding = encodingOf(chosen.encoding, there)
+  const encoding = encodingOf(chosen.encoding, there, true)
   const pods = fleet(there, encoding)
   const shown = screen(json)
   const prefix = prefixes(process.stderr)

@@ -1,5 +1,5 @@
 // hotswap-patch OLD: reads a patch on stdin, writes the new file to stdout, and its sha256 to stderr once all of it is
-// written. FORMAT.md has the format.
+// written. FORMAT.md has the format. Without OLD stdin is the new file: Go hashes four times as fast as most sha256sum.
 //
 // It holds one block of the patch and no more, trusts nothing in it, and ends with 1 and one line where a patch is for
 // another file, cut, damaged or hostile: what it has written by then is no file, which its reader learns from the exit code.
@@ -26,14 +26,19 @@ const (
 )
 
 func main() {
-	if len(os.Args) != 2 {
-		fail(errors.New("usage: hotswap-patch OLD <PATCH >NEW"))
+	var sum []byte
+	var err error
+	switch len(os.Args) {
+	case 1:
+		sum, err = whole(os.Stdin, os.Stdout)
+	case 2:
+		var old *os.File
+		if old, err = os.Open(os.Args[1]); err == nil {
+			sum, err = patch(old, bufio.NewReader(os.Stdin), os.Stdout)
+		}
+	default:
+		err = errors.New("usage: hotswap-patch [OLD] <PATCH >NEW")
 	}
-	old, err := os.Open(os.Args[1])
-	if err != nil {
-		fail(err)
-	}
-	sum, err := patch(old, bufio.NewReader(os.Stdin), os.Stdout)
 	if err != nil {
 		fail(err)
 	}
@@ -43,6 +48,13 @@ func main() {
 func fail(err error) {
 	fmt.Fprintln(os.Stderr, "hotswap-patch:", err)
 	os.Exit(1)
+}
+
+// whole passes a file on, and returns its sha256.
+func whole(in io.Reader, out io.Writer) ([]byte, error) {
+	hashed := sha256.New()
+	_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(hashed, out)}, struct{ io.Reader }{in}, make([]byte, chunk))
+	return hashed.Sum(nil), err
 }
 
 var (

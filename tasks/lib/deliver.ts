@@ -13,7 +13,7 @@ import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { obstacles } from './obstacles.ts'
 import { claimed, takeOver, type Claim, type Developer } from './owner.ts'
-import { decodes, pack, type Encoding, type Packed } from './packing.ts'
+import { decodes, pack, wholeOf, type Encoding, type Packed, type Whole } from './packing.ts'
 import { patch } from './patches.ts'
 import { receipts, binaryWords, type Receipt } from './receipt.ts'
 import { clean, say, UserError } from './task.ts'
@@ -31,7 +31,7 @@ export interface Parcel extends Developer {
   readonly debug: boolean
   readonly version: string
   /** The bytes under an encoding, made once however many pods get them. */
-  readonly encoded: (encoding: 'raw' | 'gzip') => Promise<Buffer>
+  readonly encoded: (encoding: Whole) => Promise<Buffer>
   /** The patch on the binary with that sha256, made once; undefined where that is not in the cache. */
   readonly patch: (from: string) => Promise<Buffer | undefined>
   /** Brings a tool into a pod that has none: its debugger, the decoder of patches. Throws UserError. */
@@ -220,7 +220,7 @@ export async function deliver(
       opening = undefined
       if (error instanceof UserError && patched.has(error) && wanted === 'delta') {
         say(`${error.message.replace(/; .*$/s, '')} - sending the whole file`)
-        wanted = 'gzip'
+        wanted = wholeOf(target)
         continue
       }
       if (error instanceof UserError && passed.has(error) && looked < looks) {
@@ -351,7 +351,7 @@ async function attempt(
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
       )
-    const packed = await pack(parcel, wanted, greeting)
+    const packed = await pack(parcel, wanted, wholeOf(target), greeting)
     const { encoding, body } = packed
     if (encoding === 'delta' && !decodes(greeting, 'delta')) await equip('decoder')
     if (explain === true) say(`${pod.name}: encoding ${encoding}${packed.why}`)

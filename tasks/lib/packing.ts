@@ -6,6 +6,8 @@ import type { Target } from './target.ts'
 import { UserError } from './task.ts'
 
 export type Encoding = 'raw' | 'gzip' | 'delta'
+/** How all of a file goes. */
+export type Whole = 'raw' | 'gzip'
 
 /** What goes over the link. */
 export interface Packed {
@@ -21,10 +23,11 @@ export interface Packed {
 const surely = 1 / 8
 
 /**
- * Packs a parcel for a pod: a delta where its base is known here and it is smaller than gzip, else gzip, else raw. The base is
- * what runs there or the binary before, the one of the same kind first: release and debug builds often alternate.
+ * Packs a parcel for a pod: a delta where its base is known here and it is smaller than the whole file, which goes as `whole`
+ * says, or raw. The base is what runs there or the binary before, the one of the same kind first: release and debug builds
+ * often alternate.
  */
-export async function pack(parcel: Parcel, wanted: Encoding, greeting: Receipt): Promise<Packed> {
+export async function pack(parcel: Parcel, wanted: Encoding, whole: Whole, greeting: Receipt): Promise<Packed> {
   let why = ''
   if (wanted === 'delta') {
     const bases = [greeting.values.get('sha256'), greeting.values.get('prev')].filter((base) => base !== undefined)
@@ -37,22 +40,30 @@ export async function pack(parcel: Parcel, wanted: Encoding, greeting: Receipt):
         best = { encoding: 'delta', body, base, why: ` on ${base.slice(0, 8)}` }
       if (best !== undefined && best.body.length < parcel.bytes.length * surely) return best
     }
-    if (best !== undefined && best.body.length < (await parcel.encoded('gzip')).length) return best
+    if (best !== undefined && best.body.length < (await parcel.encoded(whole)).length) return best
     why = best === undefined ? ': what the pod has is not in .hotswap/cache' : ': the delta is not smaller'
   }
-  const encoding = wanted !== 'raw' && decodes(greeting, 'gzip') ? 'gzip' : 'raw'
+  const encoding = (wanted === 'delta' ? whole : wanted) === 'gzip' && decodes(greeting, 'gzip') ? 'gzip' : 'raw'
   return { encoding, body: await parcel.encoded(encoding), why }
 }
 
-/** A delta, unless the way is short. Throws UserError (2) where it is no encoding. */
-export function encodingOf(chosen: string | boolean, target: Target): Encoding {
+/** gzip, unless the way is short: there it takes longer than the bytes that it saves. */
+export function wholeOf(target: Target): Whole {
+  return target.kind === 'local' || target.cluster.local ? 'raw' : 'gzip'
+}
+
+/**
+ * A delta, unless the way is short. One who is `resident` has the index of the old file at hand: to a pod, a delta is then
+ * the fastest on any way. Throws UserError (2) where it is no encoding.
+ */
+export function encodingOf(chosen: string | boolean, target: Target, resident = false): Encoding {
   switch (chosen) {
     case 'raw':
     case 'gzip':
     case 'delta':
       return chosen
     case 'auto':
-      return target.kind === 'local' || target.cluster.local ? 'raw' : 'delta'
+      return wholeOf(target) === 'gzip' || (resident && target.kind === 'kubernetes') ? 'delta' : 'raw'
     default:
       throw new UserError(`--encoding is raw, gzip, delta or auto, not ${String(chosen)}`, 2)
   }

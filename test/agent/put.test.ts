@@ -299,41 +299,47 @@ put('makes the binary of a patch, on what runs and on the one before', async (bo
     await refused(box, await send(third, second, body), 3, pid, third)
 })
 
-put('rejects what is not the announced binary', async (box) => {
-  const { agent, pid, bytes } = await box.serving()
-  const next = program({ version: 'v2' })
-  const flipped = Buffer.from(next)
-  flipped[flipped.length >> 1] = (flipped[flipped.length >> 1] ?? 0) ^ 4
-  const squeezed = gzipSync(next, { level: 1 })
-  const damaged = Buffer.from(squeezed)
-  damaged[damaged.length >> 1] = (damaged[damaged.length >> 1] ?? 0) ^ 4
-  const whole = sha256(next)
-  const uploads: Record<string, [string, Buffer]> = {
-    'another sha256': [header(next, { sha256: sha256(bytes) }), next],
-    nothing: [header(next, { size: 0 }), Buffer.alloc(0)],
-    'a bit flipped': [header(next), flipped],
-    'one byte less, announced so': [header(next, { size: next.length - 1 }), next],
-    'one byte less than announced': [header(next), next.subarray(1)],
-    'the first half, announced so': [header(next, { size: next.length >> 1 }), next],
-    'gzip of something else': [header(bytes, { encoding: 'gzip', size: squeezed.length }), squeezed],
-    'gzip with a bit flipped': [header(next, { encoding: 'gzip', size: damaged.length }), damaged],
-    'gzip without its end': [header(next, { encoding: 'gzip', size: 5000 }), squeezed],
-    'no gzip at all': [header(next, { encoding: 'gzip' }), next],
-    'raw bytes that are gzip': [header(next, { size: squeezed.length }), squeezed],
-  }
-  for (const [what, [line, body]] of Object.entries(uploads)) {
-    assert.ok(line.includes(whole) || line.includes(sha256(bytes)))
-    const upload = box.opened()
-    upload.send(line)
-    upload.send(body)
-    upload.eof()
-    const answer = await upload.answer()
-    assert.is(answer.receipt.result, 'rejected', what)
-    await refused(box, answer, 3, pid, bytes)
-  }
-  await agent.logged('rejected', Object.keys(uploads).length)
-  assert.not(agent.messages().includes('killed & restarted'))
-})
+for (const hashes of ['', ', hashed by the decoder'])
+  put(`rejects what is not the announced binary${hashes}`, async (box) => {
+    const { agent, pid, bytes } = await box.serving()
+    if (hashes !== '') await box.put(decoder(), { tool: 'hotswap-patch' })
+    const next = program({ version: 'v2' })
+    const flipped = Buffer.from(next)
+    flipped[flipped.length >> 1] = (flipped[flipped.length >> 1] ?? 0) ^ 4
+    const squeezed = gzipSync(next, { level: 1 })
+    const damaged = Buffer.from(squeezed)
+    damaged[damaged.length >> 1] = (damaged[damaged.length >> 1] ?? 0) ^ 4
+    const whole = sha256(next)
+    const uploads: Record<string, [string, Buffer]> = {
+      'another sha256': [header(next, { sha256: sha256(bytes) }), next],
+      nothing: [header(next, { size: 0 }), Buffer.alloc(0)],
+      'a bit flipped': [header(next), flipped],
+      'one byte less, announced so': [header(next, { size: next.length - 1 }), next],
+      'one byte less than announced': [header(next), next.subarray(1)],
+      'the first half, announced so': [header(next, { size: next.length >> 1 }), next],
+      'gzip of something else': [header(bytes, { encoding: 'gzip', size: squeezed.length }), squeezed],
+      'gzip with a bit flipped': [header(next, { encoding: 'gzip', size: damaged.length }), damaged],
+      'gzip without its end': [header(next, { encoding: 'gzip', size: 5000 }), squeezed],
+      'no gzip at all': [header(next, { encoding: 'gzip' }), next],
+      'raw bytes that are gzip': [header(next, { size: squeezed.length }), squeezed],
+    }
+    for (const [what, [line, body]] of Object.entries(uploads)) {
+      assert.ok(line.includes(whole) || line.includes(sha256(bytes)))
+      const upload = box.opened()
+      upload.send(line)
+      upload.send(body)
+      upload.eof()
+      const answer = await upload.answer()
+      assert.is(answer.receipt.result, 'rejected', what)
+      await refused(box, answer, 3, pid, bytes)
+    }
+    await agent.logged('rejected', Object.keys(uploads).length)
+    assert.not(agent.messages().includes('killed & restarted'))
+    for (const encoding of ['gzip', 'raw']) {
+      const taken = await box.put({ version: encoding }, { encoding })
+      assert.is(taken.receipt.result, 'running', encoding)
+    }
+  })
 
 put('rejects what is no program for this machine', async (box) => {
   const { pid, bytes } = await box.serving()
