@@ -19,8 +19,8 @@ export const largest = 512 * 1024 * 1024
 const magic = Buffer.from('HSWD\x01', 'latin1')
 const block = 4 * 1024 * 1024 // bytes of the new file that are coded together: what the decoder holds at most
 
-const width = 32 // bytes of an anchor: shorter ones are found by chance too often in machine code
 const stride = 16 // Go aligns functions to 16 or 32 bytes
+const width = 2 * stride // bytes of an anchor: shorter ones are found by chance too often in machine code
 const bits = 21 // 2^21 places: 32 MiB of old file without a collision, 8 MiB of table
 const patience = 96 // bytes that an alignment may stay below its best score before it is given up
 const near = 2 // equal bytes this few cost less inside a run than a gap
@@ -30,24 +30,31 @@ const factor = 0x2f0b4c47 // odd
 /** The places of the old file's anchors, by hash; -1 where there is none. */
 export type Index = Int32Array
 
-/** What the byte that leaves an anchor has been multiplied by: factor^32. */
-const leaving = (() => {
-  let power = 1
-  for (let i = 0; i < width; i += 1) power = Math.imul(power, factor)
-  return power
-})()
+/** factor^exponent. */
+function power(exponent: number): number {
+  let product = 1
+  for (let i = 0; i < exponent; i += 1) product = Math.imul(product, factor)
+  return product
+}
+
+const leaving = power(width) // what the byte that leaves an anchor has been multiplied by
+const upper = power(width - stride) // what the first bytes of an anchor are multiplied by, up to the next anchor
 
 const place = (hash: number) => Math.imul(hash, 0x9e3779b1) >>> (32 - bits)
 
 /** Indexes the old file. */
 export function indexed(old: Uint8Array): Index {
   const index = new Int32Array(1 << bits).fill(-1)
-  for (let at = 0; at + width <= old.length; at += stride) {
-    let hash = 0
-    for (let i = at; i < at + width; i += 1) hash = (Math.imul(hash, factor) + (old[i] as number)) | 0
-    const there = place(hash)
-    // the first one stays: what follows a repeated block is found by extending
-    if (index[there] === -1) index[there] = at
+  let first = 0 // the hash of half an anchor: the other half of the one before
+  for (let half = 0; half + stride <= old.length; half += stride) {
+    let second = 0
+    for (let i = half; i < half + stride; i += 1) second = (Math.imul(second, factor) + (old[i] as number)) | 0
+    if (half > 0) {
+      const there = place((Math.imul(first, upper) + second) | 0)
+      // the first one stays: what follows a repeated block is found by extending
+      if (index[there] === -1) index[there] = half - stride
+    }
+    first = second
   }
   return index
 }
