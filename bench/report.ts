@@ -73,16 +73,16 @@ export function table(samples: readonly Sample[]): string[] {
 /** What more pods cost over the slowest link: their bytes, and the time that those need there. */
 export function morePods(samples: readonly Sample[]): string[] {
   const ours = samples.filter(({ side, link, build }) => side === 'deploy-dev' && link === '10' && build === 'release')
-  const [one, five] = [1, 5].map((replicas) => ours.filter((sample) => sample.replicas === replicas))
-  if (one === undefined || five === undefined || one.length === 0 || five.length === 0) return []
-  // the program has grown from edit to edit: both are scaled to the same size of it
-  const size = median(five.map((sample) => sample.size))
-  const up = (of: readonly Sample[]) => median(of.map((sample) => ((sample.up ?? 0) / sample.size) * size))
+  const [one = [], five = []] = [1, 5].map((replicas) => ours.filter((sample) => sample.replicas === replicas))
+  // the program grows from edit to edit: bytes are compared where it was of the same size
+  const same = one.flatMap((a) => five.filter((b) => b.size === a.size).map((b) => [a.up ?? 0, b.up ?? 0] as const))
+  if (same.length === 0) return []
+  const times = median(same.map(([a, b]) => b / a))
+  const need = median(same.map(([a, b]) => b - a)) / (10e6 / 8)
   const more = median(seconds(five)) - median(seconds(one))
-  const need = (up(five) - up(one)) / (10e6 / 8)
   return [
     '',
-    `Five pods over 10 Mbit/s: ${(up(five) / up(one)).toFixed(2)} times the bytes of one, ${more.toFixed(1)} s more than one; the bytes alone need ${need.toFixed(1)} s more.`,
+    `Five pods over 10 Mbit/s: ${times.toFixed(3)} times the bytes of one, ${more.toFixed(1)} s more than one; the bytes alone need ${need.toFixed(1)} s more.`,
   ]
 }
 
