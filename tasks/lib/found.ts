@@ -88,7 +88,7 @@ function onlyMain(goDir: string): string {
       `no main package in ${goDir}, neither there nor in cmd/* - name the folder in .env: GO_MAIN=./path/to/it`,
       2,
     )
-  const same = mains.find((folder) => folder === `./cmd/${basename(resolve(goDir))}`)
+  const same = first === '.' ? undefined : mains.find((each) => each === `./cmd/${basename(resolve(goDir))}`)
   if (second !== undefined && same === undefined)
     throw new UserError(`${goDir} has main packages ${mains.join(', ')} - choose one in .env: GO_MAIN=${first}`, 2)
   return same ?? first

@@ -122,6 +122,8 @@ three('of several main packages that of the name of the repository is meant', as
   files(dir, { 'shop/cmd/shop/main.go': main, 'shop/cmd/cli/main.go': main, 'shop/deployment.yml': deployment('shop') })
   const { goMain, binary } = await ask(shop)
   assert.equal([goMain, binary], ['./cmd/shop', 'bin/shop'])
+  files(dir, { 'shop/main.go': main })
+  assert.is((await refused(ask(shop)))[0], 2, 'its own folder has the name of the repository too')
 })
 
 three('what is ambiguous is named with what was found', async ({ dir }) => {
