@@ -23,7 +23,7 @@ const dapPatience = 6_000 // ms that an IDE waits for its first Delve
 const entryPatience = 1_000 // ms for --continue to take effect
 const configurePatience = 1_500 // ms for an IDE to answer `initialized`
 const goodbye = 5_000 // ms for clearing the breakpoints
-const insistence = 1_000 // ms without an answer to a halt
+const insistence = 1_000 // ms without an answer to a client that has halted the program
 
 /** `rules` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
 export function relay(link: Link, rules: readonly PathRule[], why: () => string): Relay {
@@ -85,14 +85,20 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     })
     delve.once('close', () => socket.destroy())
     socket.once('close', () => delve.destroy())
+    let halted = false // as the client believes
     socket.on('data', (chunk) => {
-      if (String(chunk).includes('"name":"halt"')) void insistFor(delve, gone)
+      const words = String(chunk)
+      if (words.includes('"RPCServer.Command"')) halted = words.includes('"name":"halt"')
+      if (halted) void insistFor(delve, gone)
     })
     socket.pipe(delve)
     delve.pipe(socket)
   }
 
-  /** A client's halt that meets a program which is just being let go is lost, and the client would wait for ever. */
+  /**
+   * A client's halt that meets a program which is just being let go is lost, or undone: the client would wait for ever for
+   * the answer, or for that to what it asks next of a program that stands still, as it believes.
+   */
   async function insistFor(delve: Socket, gone: AbortSignal): Promise<void> {
     const opened: Rpc[] = []
     const another = async () => {

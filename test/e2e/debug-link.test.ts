@@ -27,7 +27,7 @@ session.before(async (context) => {
 })
 
 session.after(async ({ it, debug, link }) => {
-  process.stderr.write(`--- debug-dev said\n${debug?.talk}---\n`)
+  process.stderr.write(`--- debug-dev said\n${debug?.before}${debug?.talk}---\n`)
   await debug?.end()
   link?.cut()
   await it.remove()

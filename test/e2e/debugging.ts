@@ -9,7 +9,9 @@ import type { Project } from './project.ts'
 
 export class Debugging {
   port = 0
+  /** What the present debug-dev has said, and those before it. */
   talk = ''
+  before = ''
   private readonly children: { readonly child: ChildProcess; readonly ended: Promise<unknown> }[] = []
   private readonly original: string
   readonly file: string
@@ -36,6 +38,7 @@ export class Debugging {
   /** Starts debug-dev. */
   async begin(args: readonly string[] = [], kubeconfig = this.kubeconfig): Promise<void> {
     this.port ||= await freePort()
+    this.before += this.talk
     this.talk = ''
     const env = { KUBECONFIG: kubeconfig, DEBUG_LOCAL_PORT: String(this.port) }
     const { child, ended } = this.it.checkout.launch('debug-dev', args, { env, limit: 600_000 })
