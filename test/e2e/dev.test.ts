@@ -94,7 +94,7 @@ for (const mode of ways) {
 
       it.edit('typed, version ')
       await until('the edit', 60, async () => lines(ok).length === 2)
-      assert.match(lines(ok)[1] ?? '', / [\d.]+ kB of [\d.]+ MB 3\/3 pods /, 'a delta, to a cluster nearby too')
+      assert.match(lines(ok)[1] ?? '', / [\d.]+ k?B of [\d.]+ MB 3\/3 pods /, 'a delta, to a cluster nearby too')
       await answering(it, 'typed')
       for (const pod of await it.pods()) {
         await until(

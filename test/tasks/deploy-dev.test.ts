@@ -39,11 +39,11 @@ deploy('a delta: the decoder is sent once, then kilobytes instead of the whole',
   assert.not.match(again.stderr, /is sent/)
   loop.runs(loop.pid(), third)
 
-  // what the pod has is not known here: the whole goes, compressed
+  // what the pod has is not known here: the whole goes, as it is on a short way
   rmSync(join(loop.dir, '.hotswap/cache'), { recursive: true })
   const fourth = await edit('good bye, version ')
   const whole = await loop.task('deploy-dev', ['--encoding', 'delta', '--verbose'])
-  assert.match(whole.stderr, /encoding gzip: what the pod has is not in \.hotswap\/cache\n$/)
+  assert.match(whole.stderr, /encoding raw: what the pod has is not in \.hotswap\/cache\n$/)
   loop.runs(loop.pid(), fourth)
 
   // a patch that the pod cannot use: the whole file goes instead
