@@ -1,10 +1,11 @@
 // The relay: what happens to a connection that comes to debug-dev's port. A DAP session is kept over any number of Delves,
 // JSON-RPC is passed through, anything else is closed.
+import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './debug-link.ts'
 import type { PathRule } from './debug-paths.ts'
-import { insist, letGo, type ProgramState, programState, type Rpc, rpc } from './debug-rpc.ts'
+import { connections, insist, letGo, type ProgramState, programState, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
 import { say } from './task.ts'
 
@@ -100,16 +101,10 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
    * the answer, or for that to what it asks next of a program that stands still, as it believes.
    */
   async function insistFor(delve: Socket, gone: AbortSignal): Promise<void> {
-    const opened: Rpc[] = []
-    const another = async () => {
-      const one = rpc(await link.connect(gone))
-      opened.push(one)
-      return one
-    }
-    const answered = new Promise((resolve) => void delve.once('data', resolve).once('close', resolve))
+    const { another, close } = connections(async () => rpc(await link.connect(gone)))
     // without a Delve nobody is left to wait
-    await insist(another, answered, insistence).catch(() => undefined)
-    for (const { close } of opened) close()
+    await insist(another, once(delve, 'data', { signal: gone }), insistence).catch(() => undefined)
+    close()
   }
 
   /** DAP: VS Code, nvim-dap, Zed, Helix. Ends with the connection of the IDE. */

@@ -88,18 +88,34 @@ export async function programState({ call }: Rpc): Promise<ProgramState> {
   return { kind: 'halted', goroutine, why: text(state, 'currentThread', 'breakPoint', 'name') }
 }
 
+/** Makes connections that are closed together: a halt that meets a client which is just leaving waits for ever. */
+export function connections(connect: () => Promise<Rpc>): {
+  readonly another: () => Promise<Rpc>
+  readonly close: () => void
+} {
+  const opened: Rpc[] = []
+  return {
+    another: async () => {
+      const one = await connect()
+      opened.push(one)
+      return one
+    },
+    close: () => opened.forEach((one) => one.close()),
+  }
+}
+
 /**
  * Halts the program again and again, each time over another connection, until something is answered. Delve answers nothing
- * while the program runs, and a halt that meets it in a bad moment is lost. Whoever calls closes the connections, afterwards:
- * a halt that meets a client which is just leaving waits for ever. Throws what `connect` throws.
+ * while the program runs, and a halt that meets it in a bad moment is lost. Whoever calls closes the connections, afterwards.
+ * Throws what `another` throws.
  */
-export async function insist(connect: () => Promise<Rpc>, answered: Promise<unknown>, every: number): Promise<void> {
+export async function insist(another: () => Promise<Rpc>, answered: Promise<unknown>, every: number): Promise<void> {
   const over = answered.then(
     () => true,
     () => true,
   )
   while (!(await Promise.race([over, pause(every).then(() => false)])))
-    void (await connect()).call('Command', halting).catch(() => undefined)
+    void (await another()).call('Command', halting).catch(() => undefined)
 }
 
 /**
@@ -107,12 +123,7 @@ export async function insist(connect: () => Promise<Rpc>, answered: Promise<unkn
  * time: a halt that meets a client which is just leaving waits for ever, and a second one releases it. Throws Error.
  */
 export async function letGo(connect: () => Promise<Rpc>): Promise<void> {
-  const opened: Rpc[] = []
-  const another = async () => {
-    const one = await connect()
-    opened.push(one)
-    return one
-  }
+  const { another, close } = connections(connect)
   try {
     const own = await another()
     const insisted = async (method: string, argument: unknown): Promise<unknown> => {
@@ -135,7 +146,7 @@ export async function letGo(connect: () => Promise<Rpc>): Promise<void> {
       if (kind === 'running') return await pause(underway)
     }
   } finally {
-    for (const { close } of opened) close()
+    close()
   }
 }
 

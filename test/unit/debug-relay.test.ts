@@ -56,6 +56,12 @@ for (const [lost, title] of [
     assert.is(await asked(1, 'Command', { name: 'halt' }), 1)
     assert.is(await asked(2, 'State', { NonBlocking: false }), 2)
     assert.is(halts, 2)
+    const warnings: string[] = []
+    const warned = ({ message }: Error) => void warnings.push(message)
+    process.on('warning', warned)
+    for (let id = 3; id < 30; id += 1) assert.is(await asked(id, 'Eval', {}), id)
+    process.off('warning', warned)
+    assert.equal(warnings, [], 'a long session leaves no listener behind')
     client.destroy()
     await close()
   })
