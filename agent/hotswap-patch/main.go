@@ -13,7 +13,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 )
@@ -50,7 +49,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// whole passes a file on, and returns its sha256.
+// whole passes a file on, and returns its sha256. The structs hide what would copy in smaller pieces.
 func whole(in io.Reader, out io.Writer) ([]byte, error) {
 	hashed := sha256.New()
 	_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(hashed, out)}, struct{ io.Reader }{in}, make([]byte, chunk))
@@ -109,17 +108,18 @@ func patch(old *os.File, in io.Reader, out io.Writer) ([]byte, error) {
 // sink hashes and writes while the next bytes are made.
 type sink struct {
 	*io.PipeWriter
-	hashed hash.Hash
-	done   chan error
+	sum  []byte
+	done chan error
 }
 
 const chunk = 256 << 10
 
 func newSink(out io.Writer) *sink {
 	reader, writer := io.Pipe()
-	s := &sink{writer, sha256.New(), make(chan error, 1)}
+	s := &sink{PipeWriter: writer, done: make(chan error, 1)}
 	go func() {
-		_, err := io.CopyBuffer(struct{ io.Writer }{io.MultiWriter(s.hashed, out)}, reader, make([]byte, chunk))
+		var err error
+		s.sum, err = whole(reader, out)
 		reader.CloseWithError(err)
 		s.done <- err
 	}()
@@ -130,7 +130,7 @@ func newSink(out io.Writer) *sink {
 func (s *sink) close() ([]byte, error) {
 	s.PipeWriter.Close()
 	err := <-s.done
-	return s.hashed.Sum(nil), err
+	return s.sum, err
 }
 
 // file makes the whole file.

@@ -18,7 +18,7 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
   if (untouched(settings, usual, 'goDir') || !isFolder(settings.goDir)) return settings
   const goMain =
     untouched(settings, usual, 'goMain') && !isFolder(join(settings.goDir, usual.goMain))
-      ? onlyMain(settings.goDir)
+      ? mainPackage(settings.goDir)
       : settings.goMain
   const own = { ...settings, goMain }
   const asked = ['selector', 'prodImage', 'binary', 'binaryPath', 'devImage'] as const
@@ -47,7 +47,7 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
     untouched(settings, usual, key) ? value : settings[key]
   /** Where the image has the program: the manifest's command says it, or the Dockerfile of the repository. */
   const programPath = () => {
-    const { program, folder } = imageOf(settings.goDir)
+    const { program, folder } = lastStage(settings.goDir)
     const path = [command, program]
       .map((word) => (/^[^/]+\//.test(word) ? posix.join(text(container, 'workingDir') || folder, word) : word))
       .find((word) => word.startsWith('/') && !isLauncher(word))
@@ -69,7 +69,7 @@ export async function found(settings: Settings, usual: Settings): Promise<Settin
 }
 
 /** What the last stage of a Dockerfile starts, and in which folder; empty where it does not say so. */
-function imageOf(goDir: string): { readonly program: string; readonly folder: string } {
+function lastStage(goDir: string): { readonly program: string; readonly folder: string } {
   const file = join(goDir, 'Dockerfile')
   const [, lines = ''] = /^(?:[^]*\n)?FROM\s([^]*)/i.exec(isFile(file) ? readFileSync(file, 'utf8') : '') ?? []
   const last = (line: RegExp) => [...lines.matchAll(line)].at(-1)?.[1]
@@ -77,8 +77,11 @@ function imageOf(goDir: string): { readonly program: string; readonly folder: st
   return { program: started('ENTRYPOINT') ?? started('CMD') ?? '', folder: last(/^WORKDIR\s+(\/\S*)/gim) ?? '' }
 }
 
-/** The main package of a module, as GO_MAIN has it: its own folder, or one below cmd; of several the one that is named as the module's folder. */
-function onlyMain(goDir: string): string {
+/**
+ * The main package of a module, as GO_MAIN has it: its own folder, or one below cmd; of several there the one that is named as
+ * the module's folder.
+ */
+function mainPackage(goDir: string): string {
   const below = isFolder(join(goDir, 'cmd')) ? readdirSync(join(goDir, 'cmd')).sort() : []
   const all = ['.', ...(isFolder(join(goDir, 'cmd')) ? ['./cmd'] : []), ...below.map((name) => `./cmd/${name}`)]
   const mains = all.filter((folder) => isMain(join(goDir, folder)))

@@ -9,8 +9,9 @@ import type { Project } from './project.ts'
 
 export class Debugging {
   port = 0
-  /** What the present debug-dev has said, and those before it. */
+  /** What the present debug-dev has said. */
   talk = ''
+  /** What those before it have said. */
   before = ''
   private readonly children: { readonly child: ChildProcess; readonly ended: Promise<unknown> }[] = []
   private readonly original: string
