@@ -249,7 +249,7 @@ disk(
     fs.chownSync(box.app, uid, uid)
     const bin = path.join(box.app, `prog-${process.pid}-${box.shell.name}`)
     const log = `/tmp/${path.basename(bin)}.log`
-    box.also(log)
+    box.also(log, '/tmp/hotswap-dev.log')
     const { agent } = await box.serving({}, { through: asNobodyKnown, bin })
     const { receipt } = await box.status({ through: asNobodyKnown, bin })
     assert.is(receipt.logfile, log)
