@@ -4,14 +4,16 @@
 // byte changed here and there. Three passes, each linear in the size of its file:
 //   index     every 16th position of the old file, by a hash of the 32 bytes there
 //   matching  extend the present alignment over mismatches; where it ends, look for the next anchor in the index, extend
-//             that backwards; what lies between the two is inserted
+//             that backwards; what lies between the two is inserted. Go's function table, which has no anchors, is matched
+//             by the names of its functions
 //   coding    what a copy changes is mostly a 32-bit displacement or offset, by one of a few constants: those that are
-//             met most often stand in a dictionary, and a change is the number of its constant, without regard to carries.
+//             met most often in a sample stand in a dictionary, and a change is the number of its constant, without regard to carries.
 //             For each 4 MiB of the new file five streams, each deflated: operations, gaps between changes, changes, the
 //             bytes of changes that are no constant, inserted bytes
 // agent/hotswap-patch/FORMAT.md has the format. Memory: the table (8 MiB), the operations, and the streams of all blocks,
 // less than old + new together.
 import { deflateRawSync } from 'node:zlib'
+import { functionTable } from './pclntab.ts'
 
 /** The largest file that is encoded, in bytes: above it the whole file goes. */
 export const largest = 512 * 1024 * 1024
@@ -24,11 +26,20 @@ const width = 2 * stride // bytes of an anchor: shorter ones are found by chance
 const bits = 21 // 2^21 places: 32 MiB of old file without a collision, 8 MiB of table
 const patience = 96 // bytes that an alignment may stay below its best score before it is given up
 const near = 2 // equal bytes this few cost less inside a run than a gap
-const rare = 3 // a constant that is met no more often is no constant
+const sample = 1024 // bytes that are looked at for constants
+const apart = 8 * sample // bytes from one sample to the next: closer ones find the same constants, and take longer
+const rare = 1 // a constant that a sample has no more often is no constant
 const factor = 0x2f0b4c47 // odd
 
-/** The places of the old file's anchors, by hash; -1 where there is none. */
+/** The places of the old file's anchors, by hash; -1 where there is none. A place is looked at before it is believed. */
 export type Index = Int32Array
+
+/** The bytes of an index, of which `indexFrom` makes one again on this machine; undefined where they have not its size. */
+export const indexBytes = ({ buffer, byteOffset, byteLength }: Index) => new Uint8Array(buffer, byteOffset, byteLength)
+
+export function indexFrom(bytes: Uint8Array): Index | undefined {
+  return bytes.length === 4 << bits ? words(bytes) : undefined
+}
 
 /** factor^exponent. */
 function power(exponent: number): number {
@@ -68,13 +79,27 @@ interface Operation {
 
 /** How the new file is made of the old one. */
 function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[] {
+  const found: Operation[] = []
+  const table = functionTable(old, next)
+  let done = table[0]?.at ?? next.length
+  found.push(...matched(old, index, next, 0, done))
+  for (const { at, from, length } of table) {
+    found.push({ insert: at - done, copy: length, from })
+    done = at + length
+  }
+  found.push(...matched(old, index, next, done, next.length))
+  return found
+}
+
+/** How the new file is made of the old one from `begin` to `stop`. */
+function matched(old: Uint8Array, index: Index, next: Uint8Array, begin: number, stop: number): Operation[] {
   const oldWords = words(old)
   const nextWords = words(next)
   const found: Operation[] = []
 
   /** How far the files agree from here, in bytes: to where the score, +1 for an equal byte, -1 for another, is the highest. */
   function forward(from: number, at: number): number {
-    const end = Math.min(old.length - from, next.length - at)
+    const end = Math.min(old.length - from, stop - at)
     let score = 0
     let best = 0
     let length = 0
@@ -84,14 +109,14 @@ function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[
       if (aligned && (at + i) % 4 === 0) {
         let a = (from + i) >> 2
         let b = (at + i) >> 2
-        const begin = b
+        const first = b
         const last = (at + end) >> 2
         while (b < last && oldWords[a] === nextWords[b]) {
           a += 1
           b += 1
         }
-        i += (b - begin) * 4
-        score += (b - begin) * 4
+        i += (b - first) * 4
+        score += (b - first) * 4
         if (i >= end) break
       }
       if (old[from + i] === next[at + i]) score += 1
@@ -135,12 +160,12 @@ function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[
     return true
   }
 
-  let done = 0 // what is before it is coded
+  let done = begin // what is before it is coded
   let shift = 0 // from a place in the new file to the one in the old, as the last copy had it
-  let at = 0
+  let at = begin
   let hash = 0
   let hashed = -1 // the place whose hash it is
-  while (at + width <= next.length) {
+  while (at + width <= stop) {
     if (hashed !== at) {
       hash = 0
       for (let i = at; i < at + width; i += 1) hash = (Math.imul(hash, factor) + (next[i] as number)) | 0
@@ -166,7 +191,7 @@ function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[
     at = done
     hashed = -1
   }
-  if (done < next.length) found.push({ insert: next.length - done, copy: 0, from: 0 })
+  if (done < stop) found.push({ insert: stop - done, copy: 0, from: 0 })
   return found
 
   function flat(from: number): boolean {
@@ -240,10 +265,15 @@ function dictionary(old: Uint8Array, next: Uint8Array, made: readonly Operation[
   let at = 0
   for (const { insert, copy, from } of made) {
     at += insert
-    for (let i = differing(old, from, next, at, 0, copy - 3); i < copy - 3;) {
-      const found = difference(old, from + i, next, at + i)
-      counts.set(found, (counts.get(found) ?? 0) + 1)
-      i = differing(old, from, next, at, i + 4, copy - 3)
+    const end = copy - 3
+    for (let i = 0; i < end; i += apart - ((at + i) % apart)) {
+      const stop = Math.min(end, i + sample - ((at + i) % apart))
+      i = differing(old, from, next, at, i, stop)
+      while (i < stop) {
+        const found = difference(old, from + i, next, at + i)
+        counts.set(found, (counts.get(found) ?? 0) + 1)
+        i = differing(old, from, next, at, i + 4, stop)
+      }
     }
     at += copy
   }

@@ -1,13 +1,14 @@
 // The delta: every pair comes back byte by byte, through other code than the decoder's and through the decoder itself.
 import { execFileSync, spawnSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encode, indexed } from '../../tasks/lib/delta.ts'
+import { functionTable } from '../../tasks/lib/pclntab.ts'
 import { patch, warm } from '../../tasks/lib/patches.ts'
 import { apply } from '../lib/delta.ts'
 
@@ -110,6 +111,46 @@ test('every pair comes back', () => {
     const { status, stdout, stderr } = decoded(old, patch)
     assert.is(status, 0, `${name}: ${stderr}`)
     assert.ok(stdout.equals(next), name)
+  }
+})
+
+test('the rows and records of functions that have moved are copied, not inserted', () => {
+  const build = (name: string, functions: number) => {
+    const source = Array.from({ length: functions }, (_, i) => `//go:noinline\nfunc added${i}() int { return ${i} }\n`)
+    const calls = source.map((_, i) => `println(added${i}())`).join('; ')
+    writeFileSync(
+      join(folder, 'main.go'),
+      `package main\n\nimport "net/http"\n\n${source.join('\n')}
+func main() { ${calls}; http.ListenAndServe("", nil) }\n`,
+    )
+    const env = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '', GO111MODULE: 'off' }
+    execFileSync('go', ['build', '-buildvcs=false', '-ldflags=-s', '-o', name, 'main.go'], { cwd: folder, env })
+    return readFileSync(join(folder, name))
+  }
+  const [old, next] = [build('one', 1), build('many', 40)]
+  const pieces = functionTable(old, next)
+  const covered = pieces.reduce((sum, { length }) => sum + length, 0)
+  assert.ok(covered > 300_000, `${covered} bytes`)
+  // each begins after the one before, within both files
+  let end = 0
+  for (const { at, from, length } of pieces) {
+    assert.ok(at >= end && length > 0 && from >= 0 && from + length <= old.length)
+    end = at + length
+  }
+  assert.ok(end <= next.length)
+  const patch = patchOf(old, next)
+  assert.ok(patch.length < next.length / 40, `${patch.length} of ${next.length} bytes`)
+  assert.ok(apply(old, patch).equals(next))
+  assert.ok(decoded(old, patch).stdout.equals(next))
+
+  // a damaged table is none, or a worse one: the file comes back
+  const table = next.indexOf(Buffer.from([0xf1, 0xff, 0xff, 0xff, 0, 0, 1, 8]))
+  for (let seed = 1; seed <= 12; seed += 1) {
+    const pick = random(seed * 7919)
+    const [a, b] = [Buffer.from(old), Buffer.from(next)]
+    for (let count = 0; count < 3; count += 1) b[table + 8 + pick(count === 0 ? 64 : 400_000)] = pick(256)
+    if (seed % 2 === 0) a.fill(pick(256), old.length - pick(old.length / 2))
+    assert.ok(apply(a, patchOf(a, b)).equals(b), `seed ${seed}`)
   }
 })
 
