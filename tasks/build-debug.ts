@@ -2,6 +2,7 @@
 import { recordBuild } from './lib/builds.ts'
 import { provideLocalDelve } from './lib/delve.ts'
 import { buildLine, goBuild } from './lib/go.ts'
+import { foresee } from './lib/patches.ts'
 import { settings } from './lib/settings.ts'
 import { print, task } from './lib/task.ts'
 
@@ -14,6 +15,7 @@ const about = {
 
 await task(about, async ({ flags }) => {
   const chosen = await settings()
+  foresee(chosen)
   const build = await goBuild(chosen, { debug: true })
   recordBuild(build)
   // in a pod, the image brings its Delve; locally, the sandbox gets one

@@ -1,6 +1,7 @@
 // Builds the Go service for the pods, without debug information: small, for live testing.
 import { recordBuild } from './lib/builds.ts'
 import { buildLine, goBuild } from './lib/go.ts'
+import { foresee } from './lib/patches.ts'
 import { settings } from './lib/settings.ts'
 import { print, task } from './lib/task.ts'
 
@@ -12,7 +13,9 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const build = await goBuild(await settings(), { debug: false })
+  const chosen = await settings()
+  foresee(chosen)
+  const build = await goBuild(chosen, { debug: false })
   recordBuild(build)
   print(flags.json === true ? JSON.stringify(build) : buildLine(build))
 })

@@ -26,7 +26,7 @@ await task(about, async () => {
   const tool = containerTool(chosen)
   const bring = imageTo(chosen, tool)
   if (bring !== undefined) need(bring[0], `to bring the image into the cluster (IMAGE_TO=${chosen.imageTo})`)
-  const parcel = parcelOf(chosen.binary)
+  const parcel = await parcelOf(chosen.binary)
   say(`${tool} · ${chosen.devImage} from ${chosen.baseImage} · ${parcel.machine}`)
 
   const context = mkdtempSync(join(tmpdir(), 'hotswap-image-'))
@@ -55,6 +55,6 @@ await task(about, async () => {
     if ((await run(command, args, { cwd: '.', output: 'show' })).exitCode !== 0)
       throw new UserError(`${chosen.devImage} is built, but ${command} did not bring it into the cluster`)
   }
-  remember(chosen.binary, parcel.sha256) // what a fresh pod runs: the first delivery can build on it
+  remember(chosen.binary, parcel) // what a fresh pod runs: the first delivery can build on it
   print(chosen.devImage)
 })

@@ -83,7 +83,7 @@ await task(about, async () => {
     const target = localTarget(sandbox)
     const [pod] = (await target.pods()).pods
     if (pod === undefined) throw new UserError('the agent is gone')
-    const { sent, receipt, ms } = await deliver(target, pod, parcelOf(chosen.binary, version), 'raw')
+    const { sent, receipt, ms } = await deliver(target, pod, await parcelOf(chosen.binary, version), 'raw')
     print(`sent ${size(sent)} in ${seconds(ms)}. The receipt, made by the agent from the process that runs now:`)
     for (const key of ['result', 'pid', 'sha256', 'proof', 'started', 'version', 'by'])
       print(`  ${key}=${receipt.values.get(key) ?? ''}`)

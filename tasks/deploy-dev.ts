@@ -39,7 +39,7 @@ await task(about, async ({ flags }) => {
   // the binary is read while the cluster is asked
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
-  const parcel = { ...parcelOf(chosen.binary), equip: equipper(there, chosen) }
+  const parcel = { ...(await parcelOf(chosen.binary)), equip: equipper(there, chosen) }
   if (last !== undefined) parcel.patch(last).catch(() => undefined) // where it is awaited, it is seen
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
@@ -71,7 +71,7 @@ await task(about, async ({ flags }) => {
   await Promise.all(Array.from({ length: atOnce }, work))
   parcel.drop()
   close()
-  if (failed < pods.length) remember(chosen.binary, parcel.sha256)
+  if (failed < pods.length) remember(chosen.binary, parcel)
   return failed === 0 ? 0 : 1
 
   function line({ pod, sent, receipt, ms }: Delivery): string {

@@ -2,6 +2,7 @@
 import { resolve } from 'node:path'
 import { recordBuild, recordMachine } from './lib/builds.ts'
 import { has, remember } from './lib/cache.ts'
+import type { Binary } from './lib/binary.ts'
 import { developer, parcelFrom, type Parcel } from './lib/deliver.ts'
 import { clock, edit, type Edit } from './lib/edit.ts'
 import { archOfUname } from './lib/elf.ts'
@@ -138,19 +139,19 @@ await task(about, async ({ flags, operands }) => {
     if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
     let said = ''
     try {
-      let bytes: Buffer = Buffer.alloc(0)
+      let program: Binary | undefined
       const made = await goBuild(chosen, {
         debug,
         signal,
         said: (text) => (said += text),
-        made: (binary) => (bytes = binary),
+        made: (binary) => (program = binary),
       })
-      if (signal.aborted) return
+      if (signal.aborted || program === undefined) return
       for (const line of lines(said)) say(line)
       recordBuild(made)
       if (made.sha256 === newest?.parcel.sha256 && held === '') return unchanged(made)
       const parcel: Parcel = {
-        ...parcelFrom(chosen.binary, bytes, made.sha256, made.version),
+        ...parcelFrom(chosen.binary, program, made.version),
         equip: equipper(there, chosen),
       }
       newest = { parcel, words: `${made.version} ${made.sha256.slice(0, 8)}` }
@@ -248,7 +249,7 @@ await task(about, async ({ flags, operands }) => {
     if (there.kind === 'kubernetes' && current === mine) setImmediate(open)
     // not before the pods have it
     if (mine.troubles().length > 0 || held !== '') return
-    remember(chosen.binary, parcel.sha256)
+    remember(chosen.binary, parcel)
     if (encoding === 'delta') warm(chosen.binary, parcel.sha256)
   }
 

@@ -43,7 +43,7 @@ await task(about, async ({ flags }) => {
   tell(finding('settings', 'ok', 'no fault in .env and the environment'))
   const { goVersion, findings } = await toolsFound(chosen)
   findings.forEach(tell)
-  const parcel = built(chosen, tell)
+  const parcel = await built(chosen, tell)
   const plan: Plan = {
     size: parcel?.bytes.length ?? 0,
     machine: chosen.goArch || (parcel?.machine ?? buildArch(chosen)),
@@ -76,9 +76,9 @@ await task(about, async ({ flags }) => {
   }
 })
 
-function built({ binary }: Settings, tell: (found: Finding) => void): Parcel | undefined {
+async function built({ binary }: Settings, tell: (found: Finding) => void): Promise<Parcel | undefined> {
   try {
-    const parcel = parcelOf(binary)
+    const parcel = await parcelOf(binary)
     tell(finding('binary', 'ok', `${binary} ${parcel.version} ${parcel.sha256.slice(0, 8)}, ${parcel.machine}`))
     return parcel
   } catch (error) {

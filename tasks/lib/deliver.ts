@@ -1,11 +1,10 @@
 // Delivery: one binary to one pod, through the agent's put, believed only when its receipt says so.
-import { createHash } from 'node:crypto'
-import { readFileSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import type { Writable } from 'node:stream'
 import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
+import { readBinary, type Binary } from './binary.ts'
 import { buildOf, recordMachine } from './builds.ts'
 import { has } from './cache.ts'
 import { brokenLink, meaning } from './complaint.ts'
@@ -22,9 +21,7 @@ import type { Pod, Target } from './target.ts'
 const gzip = promisify(gzipWithCallback)
 
 /** A binary that is to be delivered, and by whom. */
-export interface Parcel extends Developer {
-  readonly bytes: Buffer
-  readonly sha256: string
+export interface Parcel extends Developer, Binary {
   /** Go's word for the machine that it is for. */
   readonly machine: string
   /** It holds debug information: it runs through the wrapper. */
@@ -93,13 +90,13 @@ const cutPatience = 3_000 // ms for a pod to notice that an upload has ended
 const live = 'for the new process to live' // what every put waits for: nothing to say
 
 /** Reads a built binary; the version is the one that its build had. Throws UserError that names the next step where there is none, or it is no Linux program. */
-export function parcelOf(file: string, version?: string): Parcel {
-  return parcelFrom(file, binaryAt(file), undefined, version)
+export async function parcelOf(file: string, version?: string): Promise<Parcel> {
+  return parcelFrom(file, await binaryAt(file), version)
 }
 
-function binaryAt(file: string): Buffer {
+async function binaryAt(file: string): Promise<Binary> {
   try {
-    return readFileSync(file)
+    return await readBinary(file)
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'ENOENT')
       throw new UserError(`there is no ${file} - run npm run build`)
@@ -107,13 +104,8 @@ function binaryAt(file: string): Buffer {
   }
 }
 
-/** The same from bytes that have been read, and hashed maybe. */
-export function parcelFrom(
-  file: string,
-  bytes: Buffer,
-  sha256 = createHash('sha256').update(bytes).digest('hex'),
-  version?: string,
-): Parcel {
+/** The same from one that has been read. */
+export function parcelFrom(file: string, { bytes, sha256 }: Binary, version?: string): Parcel {
   const facts = elf(bytes)
   if ('reason' in facts) throw new UserError(`${file} is ${facts.reason} - run npm run build`)
   const made = new Map<string, Promise<Buffer>>()

@@ -1,8 +1,8 @@
 // Go: how `go build` is called, and what comes out of it.
-import { createHash } from 'node:crypto'
-import { mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
+import { readBinary, type Binary } from './binary.ts'
 import { lastMachine, type Build } from './builds.ts'
 import { elf, hostArch } from './elf.ts'
 import { gitVersion } from './git.ts'
@@ -73,7 +73,7 @@ export interface How {
   /** Gets what Go says, at its end, instead of the user. */
   readonly said?: (text: string) => void
   /** Gets the binary, so that nobody has to read it again. */
-  readonly made?: (bytes: Buffer) => void
+  readonly made?: (binary: Binary) => void
 }
 
 /**
@@ -127,20 +127,20 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
     throw new UserError('') // go has said it
   }
 
-  const { bytes, debug: holdsDebug } = program(output, goMain, arch)
+  const { made: program, debug: holdsDebug } = await programAt(output, goMain, arch)
   if (debug && !holdsDebug) say('the binary holds no debug information: a debugger will find no lines in it')
   const build = {
     path: binary,
     version,
-    size: bytes.length,
-    sha256: createHash('sha256').update(bytes).digest('hex'),
+    size: program.bytes.length,
+    sha256: program.sha256,
     seconds: 0,
     debug: holdsDebug,
     arch,
   }
   renameSync(output, target)
   takeBack()
-  made?.(bytes)
+  made?.(program)
   return { ...build, seconds: Math.round(performance.now() - begin) / 1000 }
 }
 
@@ -152,17 +152,21 @@ function warnOfDebugger(goFlagWords: readonly string[], ldflagWords: readonly st
 }
 
 /** The file that go has written, whole. Throws UserError where it is no program for the machine. */
-function program(output: string, goMain: string, arch: string): { readonly bytes: Buffer; readonly debug: boolean } {
+async function programAt(
+  output: string,
+  goMain: string,
+  arch: string,
+): Promise<{ readonly made: Binary; readonly debug: boolean }> {
   if (statSync(output, { throwIfNoEntry: false }) === undefined)
     throw new UserError(
       'go build wrote no file - is there a flag in GO_FLAGS or GOFLAGS, such as -n, that keeps it from building?',
     )
-  const bytes = readFileSync(output)
-  const facts = elf(bytes)
+  const made = await readBinary(output)
+  const facts = elf(made.bytes)
   if ('reason' in facts)
     throw new UserError(`${goMain} built, but it is ${facts.reason} - set GO_MAIN in .env to a main package`)
   if (facts.machine !== arch) throw new UserError(`the binary is for ${facts.machine}, not for ${arch}`)
-  return { bytes, debug: facts.debug }
+  return { made, debug: facts.debug }
 }
 
 /** One line about a build: path, version, size, 8 digits of the hash, seconds. */

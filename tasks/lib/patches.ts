@@ -3,8 +3,9 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
-import { has, newest } from './cache.ts'
+import { has, hasIndex, newest } from './cache.ts'
 import { largest } from './delta.ts'
+import type { Settings } from './settings.ts'
 import { root } from './task.ts'
 
 const kept = 2 // indexes: of what runs, and of the binary before
@@ -30,6 +31,13 @@ export function warm(file: string, sha256 = newest(file)): void {
   else thread().tell({ index: sha256, file })
   bases.push(sha256)
   for (const old of bases.splice(0, Math.max(0, bases.length - kept))) thread().tell({ forget: old })
+}
+
+/** While a build runs: has the index made of what was delivered last, for the delta of what comes out, and kept on disk. */
+export function foresee({ binary, target, encoding }: Pick<Settings, 'binary' | 'target' | 'encoding'>): void {
+  const last = newest(binary)
+  const wanted = target === 'kubernetes' && (encoding === 'auto' || encoding === 'delta')
+  if (wanted && last !== undefined && !hasIndex(binary, last)) warm(binary, last)
 }
 
 /** The patch that makes `bytes` of the binary with the sha256 `from`; undefined where that is not in the cache. Rejects where the thread fails. */

@@ -1,10 +1,12 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { elf, hostArch } from '../../tasks/lib/elf.ts'
+import { find } from '../../tasks/lib/tools.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
 import { objects } from '../lib/json.ts'
 
@@ -71,6 +73,32 @@ build('--json is one object on one line, and what was built is remembered', asyn
   assert.is(object.arch, hostArch())
   assert.equal(JSON.parse(copy.read('.hotswap/builds.json')), [object])
 })
+
+build(
+  'while go runs, what was delivered last is indexed for the delta that follows, and kept on disk',
+  async ({ copy }) => {
+    const env = { ...pods, KUBE_CONTEXT: 'none' }
+    await copy.run('build', [], { env })
+    const delivered = `.hotswap/cache/svc-${createHash('sha256').update(bytes(copy)).digest('hex')}`
+    copy.file(delivered, '')
+    writeFileSync(join(copy.dir, delivered), bytes(copy))
+    const index = join(copy.dir, `${delivered}.index`)
+    const go = find('go')
+    copy.fake(
+      'go',
+      `n=0; while [ $n -lt 200 ] && [ ! -e '${index}' ]; do sleep 0.1; n=$((n + 1)); done; exec '${go}' "$@"`,
+    )
+    assert.is((await copy.run('build', [], { env })).code, 0)
+    assert.is(statSync(index).size, 8 << 20)
+
+    // no delta will follow
+    copy.fake('go', `exec '${go}' "$@"`)
+    rmSync(index)
+    for (const other of [{ ENCODING: 'gzip' }, { TARGET: 'local' }])
+      assert.is((await copy.run('build', [], { env: { ...env, ...other } })).code, 0)
+    assert.not(existsSync(index))
+  },
+)
 
 build('the memory survives damage and keeps the last dozen', async ({ copy }) => {
   copy.file('.hotswap/builds.json', '[{"path":')
