@@ -1,4 +1,5 @@
 // Runs the tests: each file in a process of its own, with a hard limit, and green only where every test has passed.
+import { execFileSync } from 'node:child_process'
 import { availableParallelism } from 'node:os'
 import { readdirSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,7 +13,7 @@ const about = {
   operands: '[PART-OF-A-PATH...]',
   options: {
     jobs: { type: 'string', short: 'j', value: 'N', help: 'files at a time; default: one more than there are cores' },
-    limit: { type: 'string', value: 'SECONDS', help: 'for one file, before it is killed; default: 240' },
+    limit: { type: 'string', value: 'SECONDS', help: 'for one file, before it is killed; default: 480' },
     folder: { type: 'string', value: 'FOLDER', help: 'where the test files are; default: test' },
   },
   more: 'Files under test/e2e need a cluster: npm run test:e2e runs them.',
@@ -28,7 +29,7 @@ interface Verdict {
 
 await task(about, async ({ flags, operands }) => {
   const jobs = count('jobs', flags.jobs, availableParallelism() + 1) // tests wait a lot
-  const limit = count('limit', flags.limit, 240)
+  const limit = count('limit', flags.limit, 480) // a quiet machine needs a fifth of it
   const folder = typeof flags.folder === 'string' ? flags.folder : 'test'
   const files = testFiles(folder, operands)
   if (files.length === 0)
@@ -87,6 +88,7 @@ async function runFile(file: string, limit: number): Promise<Verdict> {
   let late = false
   const timer = setTimeout(() => {
     late = true
+    for (const pid of descendants(child.pid)) kill(pid) // agents have sessions of their own
     killGroup(child.pid)
   }, limit * 1000)
   const closed = new Promise((resolve) => child.once('close', resolve))
@@ -126,10 +128,25 @@ function judge(output: string, code: number | NodeJS.Signals | null, limit: numb
   return { passed: passed ?? 0, failed, why, output }
 }
 
+/** What a process has started, and what that has. */
+function descendants(pid: number | undefined): number[] {
+  const rows = execFileSync('ps', ['-eo', 'pid=,ppid='], { encoding: 'utf8' }).trim().split('\n')
+  const parents = new Map(rows.map((row) => row.trim().split(/\s+/).map(Number) as [number, number]))
+  const stems = (one: number): boolean => {
+    const parent = parents.get(one)
+    return parent !== undefined && (parent === pid || stems(parent))
+  }
+  return [...parents.keys()].filter(stems)
+}
+
 function killGroup(pid: number | undefined): void {
-  if (pid === undefined) return
+  if (pid !== undefined) kill(-pid)
+}
+
+/** Kills a process, or with a minus a group. */
+function kill(pid: number): void {
   try {
-    process.kill(-pid, 'SIGKILL')
+    process.kill(pid, 'SIGKILL')
   } catch (error) {
     if (!(error instanceof Error && 'code' in error && error.code === 'ESRCH')) say(`warning: ${error}`)
   }

@@ -78,7 +78,7 @@ runner('is red where no file matches', async ({ copy }) => {
 runner('kills a file at its limit, with its children, and those that a green one leaves', async ({ copy }) => {
   copy.file(
     'test/a.test.ts',
-    `${head}import { spawn } from 'node:child_process'\ntest('x', async () => { spawn('sleep', ['61.5'], { stdio: 'inherit' }); await new Promise((r) => setTimeout(r, 60_000)) })\ntest.run()`,
+    `${head}import { spawn } from 'node:child_process'\ntest('x', async () => { spawn('sleep', ['61.5'], { stdio: 'inherit' }); spawn('sh', ['-c', 'sleep 61.5; :'], { detached: true }); await new Promise((r) => setTimeout(r, 60_000)) })\ntest.run()`,
   )
   copy.file(
     'test/b.test.ts',
