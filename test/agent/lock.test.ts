@@ -140,7 +140,7 @@ lock('passes on when its holder has sent nothing for LIMIT, and the deposed one 
 lock('stays with a holder that is slow but goes on', async (box) => {
   const { agent } = await box.serving({}, { env: { LIMIT: '2' } })
   const first = program({ version: 'v2' })
-  const upload = await half(box, first)
+  const upload = await half(box, first, '')
   const rest = first.subarray(first.length >> 1)
   const others: Promise<Answer>[] = []
   for (let part = 0; part < 12; part++) {
@@ -148,7 +148,11 @@ lock('stays with a holder that is slow but goes on', async (box) => {
     if (part > 7 && part < 11) others.push(box.put({ version: 'v3' }))
     await pause(0.4)
   }
-  for (const other of await Promise.all(others)) assert.is(other.code, 4)
+  for (const { code, receipt } of await Promise.all(others)) {
+    assert.is(code, 4)
+    // a header need not say by whom
+    assert.match(receipt.reason ?? '', /^another put is at work: somebody since \d\d:\d\d:\d\d UTC$/)
+  }
   const answer = await upload.answer()
   assert.equal([answer.code, answer.receipt.result], [0, 'running'])
   box.serves(await agent.ready('v2'), first)
