@@ -139,7 +139,7 @@ func main() { ${calls}; http.ListenAndServe("", nil) }\n`,
   }
   assert.ok(end <= next.length)
   const patch = patchOf(old, next)
-  assert.ok(patch.length < next.length / 40, `${patch.length} of ${next.length} bytes`)
+  assert.ok(patch.length < next.length / 160, `${patch.length} of ${next.length} bytes`)
   assert.ok(apply(old, patch).equals(next))
   assert.ok(decoded(old, patch).stdout.equals(next))
 
