@@ -4,7 +4,7 @@ import { join, resolve } from 'node:path'
 import { generate } from './lib/manifest.ts'
 import { type Settings, defaults, faultsText, parse, settings } from './lib/settings.ts'
 import { UserError, root, say, task } from './lib/task.ts'
-import { readInput, readText, replaceText } from './lib/text-file.ts'
+import { readInput, readText, replaceFile } from './lib/text-file.ts'
 
 const about = {
   name: 'generate-deployment-dev',
@@ -38,7 +38,7 @@ await task(about, async ({ operands }) => {
     loaded: imageTo !== 'none' && imageTo !== 'push',
     inject: devImage === '' ? injection(chosen) : undefined,
   })
-  if (!piped) replaceText(manifestDev, dev.text)
+  if (!piped) replaceFile(manifestDev, dev.text)
 
   for (const { name, change } of dev.matched) say(`${name}: ${said[change]}`)
   for (const note of dev.notes) say(`note: ${note}`)

@@ -1,9 +1,10 @@
 // What was built, for the tasks that come after: version, kind and architecture of a binary, found by its sha256.
 import { createHash } from 'node:crypto'
-import { mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isArchitecture, type Architecture } from './elf.ts'
 import { root } from './task.ts'
+import { replaceFile } from './text-file.ts'
 
 /** One binary that was built. */
 export interface Build {
@@ -30,7 +31,7 @@ const machine = join(folder, 'machine')
 /** Remembers a build; the last dozen stay. */
 export function recordBuild(build: Build): void {
   const others = recorded().filter(({ sha256 }) => sha256 !== build.sha256)
-  write(builds, `${JSON.stringify([build, ...others].slice(0, kept), null, 1)}\n`)
+  replaceFile(builds, `${JSON.stringify([build, ...others].slice(0, kept), null, 1)}\n`)
 }
 
 /** The build that made the file with this hash; undefined where none is remembered. */
@@ -49,7 +50,7 @@ export function sha256Of(file: string): string | undefined {
 
 /** Remembers the architecture that the pods said they have. */
 export function recordMachine(arch: Architecture): void {
-  write(machine, `${arch}\n`)
+  replaceFile(machine, `${arch}\n`)
 }
 
 /** The architecture that the pods last said; undefined where none has yet. */
@@ -84,12 +85,4 @@ function text(file: string): string {
   } catch {
     return ''
   }
-}
-
-/** Whole or not at all, since two tasks may write at once. */
-function write(file: string, content: string): void {
-  mkdirSync(folder, { recursive: true })
-  const part = `${file}.${process.pid}`
-  writeFileSync(part, content)
-  renameSync(part, file)
 }

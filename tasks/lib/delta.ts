@@ -34,9 +34,10 @@ const factor = 0x2f0b4c47 // odd
 /** The places of the old file's anchors, by hash; -1 where there is none. A place is looked at before it is believed. */
 export type Index = Int32Array
 
-/** The bytes of an index, of which `indexFrom` makes one again on this machine; undefined where they have not its size. */
+/** The bytes of an index, in this machine's order. */
 export const indexBytes = ({ buffer, byteOffset, byteLength }: Index) => new Uint8Array(buffer, byteOffset, byteLength)
 
+/** The index that has these bytes; undefined where they have not its size. */
 export function indexFrom(bytes: Uint8Array): Index | undefined {
   return bytes.length === 4 << bits ? words(bytes) : undefined
 }

@@ -20,7 +20,7 @@ interface Table {
   /** Where the rows begin. */
   readonly rows: number
   /** Where the record of each function is, ascending, as the functions are. */
-  readonly records: Float64Array
+  readonly records: Int32Array
   /** A hash of each function's name. */
   readonly names: Int32Array
 }
@@ -77,7 +77,7 @@ function tableAt(bytes: Buffer, at: number): Table | undefined {
   const number = (i: number) => Number(bytes.readBigUInt64LE(at + 8 + 8 * i))
   const [count, names, rows] = [number(0), at + number(3), at + number(7)]
   if (count < 2 || rows + row * count > bytes.length) return undefined
-  const table = { rows, records: new Float64Array(count), names: new Int32Array(count) }
+  const table = { rows, records: new Int32Array(count), names: new Int32Array(count) }
   let least = rows + row * count
   for (let i = 0; i < count; i += 1) {
     const record = rows + bytes.readUInt32LE(rows + row * i + 4)

@@ -1,4 +1,4 @@
-// Text files, read and written whole or not at all.
+// Files, written whole or not at all; and texts, read.
 import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { UserError } from './task.ts'
@@ -38,11 +38,11 @@ function readBytes(path: string, setting: string): Buffer {
 }
 
 /** Writes a file in the place of the old one, in one step; makes its folder. */
-export function replaceText(path: string, text: string): void {
+export function replaceFile(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true })
   const part = `${path}.${process.pid}.part`
   try {
-    writeFileSync(part, text)
+    writeFileSync(part, content)
     renameSync(part, path)
   } finally {
     rmSync(part, { force: true })
