@@ -12,8 +12,8 @@ const about = {
   summary: 'runs every *.test.ts under test/, without test/e2e, and fails unless each test in each file has passed',
   operands: '[PART-OF-A-PATH...]',
   options: {
-    jobs: { type: 'string', short: 'j', value: 'N', help: 'files at a time; default: one more than there are cores' },
-    limit: { type: 'string', value: 'SECONDS', help: 'for one file, before it is killed; default: 480' },
+    jobs: { type: 'string', short: 'j', value: 'N', help: 'files at a time; default: one for each core' },
+    limit: { type: 'string', value: 'SECONDS', help: 'for one file, before it is killed; default: 1200' },
     folder: { type: 'string', value: 'FOLDER', help: 'where the test files are; default: test' },
   },
   more: 'Files under test/e2e need a cluster: npm run test:e2e runs them.',
@@ -28,8 +28,8 @@ interface Verdict {
 }
 
 await task(about, async ({ flags, operands }) => {
-  const jobs = count('jobs', flags.jobs, availableParallelism() + 1) // tests wait a lot
-  const limit = count('limit', flags.limit, 480) // a quiet machine needs a fifth of it
+  const jobs = count('jobs', flags.jobs, availableParallelism())
+  const limit = count('limit', flags.limit, 1200) // a quiet machine needs a tenth of it
   const folder = typeof flags.folder === 'string' ? flags.folder : 'test'
   const files = testFiles(folder, operands)
   if (files.length === 0)

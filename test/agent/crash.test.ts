@@ -4,6 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { program, sha256 } from './fixtures.ts'
 import { cases, pause, seconds, throughout, until } from './harness.ts'
+import { pace, real } from './pace.ts'
 import * as proc from './proc.ts'
 
 const crash = cases('crash')
@@ -99,18 +100,19 @@ crash('of the previous binary too leaves nothing running, and the agent takes th
 })
 
 crash('later starts the program again, after 1 s, 2 s and so on', async (box) => {
-  const plan = { version: 'v1', dies: 0.5, code: 3 }
+  const lives = 0.5
+  const plan = { version: 'v1', dies: lives, code: 3 }
   box.install(plan)
   const agent = box.agent()
   await agent.ready('v1')
   const first = Date.now()
   await agent.ready('v1', { nth: 2 })
+  const one = seconds(first) - lives
   const second = Date.now()
   await agent.ready('v1', { nth: 3 })
-  const third = Date.now()
-  const [one = 0, two = 0] = [second - first, third - second].map((gap) => gap / 1000 - 0.5)
-  assert.ok(one > 0.7 && one < 4, `about a second: ${one}`)
-  assert.ok(two > 1.6 && two < 6, `about two seconds: ${two}`)
+  const two = seconds(second) - lives
+  assert.ok(one > real(0.7) && one < 4, `about a second: ${one * pace}`)
+  assert.ok(two > real(1.6) && two < 6, `about two seconds: ${two * pace}`)
   const row = await agent.logged('crashed')
   assert.equal([row.type, row.file], ['ERR', 'prog'])
   await until(async () => (await box.status()).receipt.restarts === '2', 5, 'restarts=2')

@@ -8,10 +8,11 @@ import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { program, sha256, wrapperPath, type Plan } from './fixtures.ts'
+import { clock, pace } from './pace.ts'
 import * as proc from './proc.ts'
 
 export const agentScript = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))
-const atOnce = 5
+const atOnce = pace < 3 ? 5 : 3
 
 // --- shells and cases ---
 
@@ -37,7 +38,7 @@ type Body = (box: Box) => Promise<void>
 interface Options {
   /** Needs root: mounts, other uids, namespaces. */
   readonly root?: boolean
-  /** Seconds after which the case has failed. */
+  /** The tests' seconds after which the case has failed. */
   readonly limit?: number
 }
 
@@ -95,34 +96,38 @@ async function inBox(shell: Shell, title: string, body: Body, limit: number): Pr
   }
 }
 
-// --- waiting ---
+// --- waiting: in the tests' seconds, see pace.ts ---
 
-export const pause = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000))
+export const pause = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * second))
+
+const second = 1000 * pace
+const unit = pace === 1 ? 's' : `times ${pace} s`
+const poll = 0.02 / pace
 
 /** Polls for a fact; at the limit it says what was awaited. */
 export async function until<T>(fact: () => T | Promise<T>, seconds: number, what: string): Promise<NonNullable<T>> {
-  for (const end = Date.now() + seconds * 1000; ; await pause(0.02)) {
+  for (const end = Date.now() + seconds * second; ; await pause(poll)) {
     const value = await fact()
     if (value) return value
-    if (Date.now() > end) throw new Error(`waited ${seconds} s for: ${what}`)
+    if (Date.now() > end) throw new Error(`waited ${seconds} ${unit} for: ${what}`)
   }
 }
 
 /** Watches for a while that a fact stays true. */
 export async function throughout(seconds: number, fact: () => boolean, what: string): Promise<void> {
-  for (const end = Date.now() + seconds * 1000; Date.now() < end; await pause(0.02))
+  for (const end = Date.now() + seconds * second; Date.now() < end; await pause(poll))
     if (!fact()) throw new Error(`no longer true: ${what}`)
 }
 
 async function within<T>(seconds: number, work: Promise<T>, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not over after ${seconds} s: ${what}`)), seconds * 1000)
+    timer = setTimeout(() => reject(new Error(`not over after ${seconds} ${unit}: ${what}`)), seconds * second)
   })
   return Promise.race([work, limit]).finally(() => clearTimeout(timer))
 }
 
-export const seconds = (since: number) => (Date.now() - since) / 1000
+export const seconds = (since: number) => (Date.now() - since) / second
 
 // --- spawned processes ---
 
@@ -354,7 +359,9 @@ export class Box {
 
   agent({ flags = [], args = [], env = {}, bin = this.bin, cwd = this.work, through = [] }: Start = {}): Agent {
     const [command = '', ...rest] = [...through, ...this.shell.words, agentScript, ...flags, '--', bin, ...args]
-    const options = { cwd, env: this.env({ SETTLE: '0.2', LIMIT: '1', ...env }), detached: true }
+    const { SETTLE = '0.2', LIMIT = '1', ...more } = env
+    const clocks = { SETTLE: clock(SETTLE), LIMIT: clock(LIMIT) }
+    const options = { cwd, env: this.env({ ...clocks, ...more }), detached: true }
     const agent = new Agent(spawn(command, rest, { ...options, stdio: ['ignore', 'pipe', 'pipe'] }), this)
     this.agents.push(agent)
     return agent

@@ -4,6 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { foreign, program, sha256 } from './fixtures.ts'
 import { cases, pause, throughout, until, type Box } from './harness.ts'
+import { real } from './pace.ts'
 import * as proc from './proc.ts'
 
 const copy = cases('plain copy')
@@ -211,7 +212,7 @@ copy(
     const { agent, pid } = await box.serving({}, { through, env: { LIMIT: '20' } })
     const next = program({ version: 'v2' })
     fs.writeFileSync(box.staged, next, { mode: 0o644 })
-    await throughout(8, () => proc.alive(pid), 'the old program serves while nobody can see who writes')
+    await throughout(real(8), () => proc.alive(pid), 'the old program serves while nobody can see who writes')
     box.serves(await agent.ready('v2', { limit: 15 }), next)
   },
   { root: true },

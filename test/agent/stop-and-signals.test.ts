@@ -4,6 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { program, sha256 } from './fixtures.ts'
 import { cases, pause, seconds, throughout, until } from './harness.ts'
+import { clock } from './pace.ts'
 import * as proc from './proc.ts'
 
 const stop = cases('stop and signals')
@@ -102,7 +103,7 @@ stop('is done at once with a program that ends at once', async (box) => {
   assert.ok(seconds < 10, `it took ${seconds} s`)
 })
 
-for (const flags of [['-t5'], ['-t', '5'], ['-t', '1.9']]) {
+for (const flags of [[`-t${clock(5)}`], ['-t', clock(5)], ['-t', clock(1.9)]]) {
   stop(`is more patient with ${flags.join(' ')}`, async (box) => {
     const { agent } = await box.serving({ delay: 1.8 }, { flags })
     const { receipt } = await box.put({ version: 'v2' })

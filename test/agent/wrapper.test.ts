@@ -4,6 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { program, sha256, type Plan } from './fixtures.ts'
 import { cases, seconds, throughout, until, type Box, type Start } from './harness.ts'
+import { clock, pace, real } from './pace.ts'
 import * as proc from './proc.ts'
 
 const wrapper = cases('wrapper')
@@ -120,7 +121,7 @@ wrapper('that loads for long is given the time', async (box) => {
   const began = Date.now()
   const { code, receipt } = await box.put({ version: 'v2' })
   assert.equal([code, receipt.result, receipt.reason || undefined], [0, 'running', undefined])
-  assert.ok(seconds(began) > 1.2, 'SETTLE counts from the end of the loading')
+  assert.ok(seconds(began) > 0.15 + real(1.2), 'SETTLE counts from the end of the loading')
   assert.is(Number(receipt.pid), await agent.ready('v2'))
 })
 
@@ -142,7 +143,7 @@ wrapper('that halts its program keeps it for the debugger', async (box) => {
   const { code, receipt } = await box.put(next)
   assert.equal([code, receipt.result, receipt.reason, receipt.run], [0, 'running', 'halted', 'wrapped'])
   assert.not(proc.alive(first))
-  assert.ok(seconds(began) >= 2.1 && seconds(began) < 12, `SETTLE and 2 s: ${seconds(began)}`)
+  assert.ok(seconds(began) >= 0.1 + real(2) && seconds(began) < 12, `SETTLE and 2 s: ${seconds(began) * pace}`)
   const halted = await until(program1, 1, 'a halted program')
   assert.is(Number(receipt.pid), halted)
   assert.ok(proc.runs(halted, box.bin))
@@ -196,7 +197,7 @@ wrapper('that died leaves a program which runs on without a debugger', async (bo
 
 wrapper('that dies at the start leaves a program which counts as running', async (box) => {
   box.install({ version: 'v1' })
-  const agent = box.agent({ flags: through(box, 'dies=0.3'), env: { SETTLE: '1' } })
+  const agent = box.agent({ flags: through(box, `dies=${clock(0.3)}`), env: { SETTLE: '1' } })
   await agent.ready('v1')
   const { code, receipt } = await box.put({ version: 'v2' })
   assert.equal([code, receipt.result, receipt.reason], [0, 'running', 'no debugger'])
@@ -221,7 +222,7 @@ wrapper('that stays without its program for 2 s is started anew', async (box) =>
   proc.kill(pid)
   const gone = Date.now()
   await agent.logged('crashed')
-  assert.ok(seconds(gone) > 1.5, `after ${seconds(gone)} s`)
+  assert.ok(seconds(gone) > real(1.5), `after ${seconds(gone) * pace} s`)
   const again = await agent.ready('v1', { nth: 2 })
   assert.not(proc.alive(wrapper))
   assert.ok(proc.runs(again, box.bin))
