@@ -2,8 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { program, sha256 } from './fixtures.ts'
-import { cases, pause, seconds, throughout, until } from './harness.ts'
+import { sha256 } from './fixtures.ts'
+import { cases, pause, program, seconds, throughout, until } from './harness.ts'
 import { pace, real } from './pace.ts'
 import * as proc from './proc.ts'
 

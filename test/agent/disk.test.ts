@@ -2,8 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { program, sha256, type Plan } from './fixtures.ts'
-import { cases, throughout, until, type Box, type Start } from './harness.ts'
+import { sha256, type Plan } from './fixtures.ts'
+import { cases, program, throughout, until, type Box, type Start } from './harness.ts'
 import * as proc from './proc.ts'
 
 const disk = cases('disk')

@@ -4,13 +4,12 @@ import { createHash } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { pace } from './pace.ts'
 
 const here = path.dirname(fileURLToPath(import.meta.url))
 const cache = path.join(here, '../../node_modules/.cache/hotswap-dev-test')
 const paths = new Map<string, string>()
 
-/** What the program does; program/main.go says what each field means. Seconds are the tests' seconds. */
+/** What the program does; program/main.go says what each field means. */
 export interface Plan {
   readonly version?: string
   readonly show?: boolean
@@ -30,8 +29,7 @@ export interface Plan {
 
 /** The program as a file's bytes, `size` bytes long where that is more than it needs. */
 export function program(plan: Plan, size = 0): Buffer {
-  const times = { dies: plan.dies && plan.dies * pace, delay: plan.delay && plan.delay * pace }
-  const trailer = Buffer.from(`\nHOTSWAP-TRAILER ${JSON.stringify({ ...plan, ...times })}\n`)
+  const trailer = Buffer.from(`\nHOTSWAP-TRAILER ${JSON.stringify(plan)}\n`)
   const plain = fs.readFileSync(built('program'))
   const padding = Buffer.alloc(Math.max(0, size - plain.length - trailer.length), 'x')
   return Buffer.concat([plain, padding, trailer])

@@ -7,7 +7,8 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { program, sha256, wrapperPath, type Plan } from './fixtures.ts'
+import * as fixtures from './fixtures.ts'
+import { sha256, wrapperPath, type Plan } from './fixtures.ts'
 import { clock, pace } from './pace.ts'
 import * as proc from './proc.ts'
 
@@ -128,6 +129,12 @@ async function within<T>(seconds: number, work: Promise<T>, what: string): Promi
 }
 
 export const seconds = (since: number) => (Date.now() - since) / second
+
+/** The program as a file's bytes, its times in the tests' seconds; see fixtures.ts. */
+export function program({ dies, delay, ...plan }: Plan, size = 0): Buffer {
+  const times = { dies: dies && dies * pace, delay: delay && delay * pace }
+  return fixtures.program({ ...plan, ...times }, size)
+}
 
 // --- spawned processes ---
 

@@ -3,8 +3,8 @@ import { execFileSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { program, sha256 } from './fixtures.ts'
-import { agentScript, cases, until, type Box } from './harness.ts'
+import { sha256 } from './fixtures.ts'
+import { agentScript, cases, program, until, type Box } from './harness.ts'
 import * as proc from './proc.ts'
 
 const injected = cases('injected')

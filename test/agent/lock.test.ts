@@ -2,8 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { program, sha256 } from './fixtures.ts'
-import { cases, header, pause, until, type Answer, type Box } from './harness.ts'
+import { sha256 } from './fixtures.ts'
+import { cases, header, pause, program, until, type Answer, type Box } from './harness.ts'
 import * as proc from './proc.ts'
 
 const lock = cases('lock')

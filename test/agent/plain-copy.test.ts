@@ -2,8 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { foreign, program, sha256 } from './fixtures.ts'
-import { cases, pause, throughout, until, type Box } from './harness.ts'
+import { foreign, sha256 } from './fixtures.ts'
+import { cases, pause, program, throughout, until, type Box } from './harness.ts'
 import { real } from './pace.ts'
 import * as proc from './proc.ts'
 

@@ -1,8 +1,8 @@
 // Many swaps in a row leave nothing over.
 import fs from 'node:fs'
 import * as assert from 'uvu/assert'
-import { program, sha256 } from './fixtures.ts'
-import { cases, pause } from './harness.ts'
+import { sha256 } from './fixtures.ts'
+import { cases, pause, program } from './harness.ts'
 import * as proc from './proc.ts'
 
 const soak = cases('soak')

@@ -2,8 +2,8 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { program, sha256, type Plan } from './fixtures.ts'
-import { cases, seconds, throughout, until, type Box, type Start } from './harness.ts'
+import { sha256, type Plan } from './fixtures.ts'
+import { cases, program, seconds, throughout, until, type Box, type Start } from './harness.ts'
 import { clock, pace, real } from './pace.ts'
 import * as proc from './proc.ts'
 

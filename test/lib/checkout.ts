@@ -25,7 +25,7 @@ export interface Checkout {
   fake(tool: string, script: string): void
   /** The arguments that a fake was called with, one list for each call. */
   calls(tool: string): string[][]
-  /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms (default 60 s, then KILL). */
+  /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms (default 180 s, then KILL). */
   run(name: string, args?: readonly string[], options?: Options): Promise<Ended>
   launch(name: string, args?: readonly string[], options?: Options): { child: ChildProcess; ended: Promise<Ended> }
   /** The file that node runs as a task: for who needs another command line than launch()'s. */
@@ -77,7 +77,7 @@ export function checkout(): Checkout {
       return calls.map((call) => call.replace(/\n$/, '').split('\n'))
     },
     run: (name, args, options) => copy.launch(name, args, options).ended,
-    launch(name, args = [], { env = {}, limit = 60_000, input } = {}) {
+    launch(name, args = [], { env = {}, limit = 180_000, input } = {}) {
       const child = spawn(
         process.execPath,
         [...(name.includes('/') ? ['--import', 'tsx', join(dir, name)] : [compiled(dir, name)]), ...args],

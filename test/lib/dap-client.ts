@@ -120,8 +120,8 @@ export class DapClient {
     this.log.push(`> ${JSON.stringify(message).slice(0, 400)}`)
     this.socket.write(encode(message))
     return new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`no answer to ${command} in 20 s\n${this.story()}`))
-      const timer = setTimeout(late, 20_000)
+      const late = () => reject(new Error(`no answer to ${command} in 60 s\n${this.story()}`))
+      const timer = setTimeout(late, 60_000)
       this.waiting.set(seq, (response) => {
         clearTimeout(timer)
         resolve(response)
@@ -130,7 +130,7 @@ export class DapClient {
   }
 
   /** The next event of that name which nobody has waited for yet. */
-  async event(name: string, seconds = 15): Promise<Event> {
+  async event(name: string, seconds = 60): Promise<Event> {
     return this.until(
       `event ${name}`,
       () => {
@@ -144,7 +144,7 @@ export class DapClient {
   }
 
   /** Stopped: where, and the value of a local variable there, asked as VS Code asks. */
-  async stop(variable: string, seconds = 15): Promise<{ reason: string; line: number; value: string }> {
+  async stop(variable: string, seconds = 60): Promise<{ reason: string; line: number; value: string }> {
     const stopped = await this.event('stopped', seconds)
     const threadId = at(stopped.body, 'threadId')
     await this.request('threads')
@@ -170,7 +170,7 @@ export class DapClient {
       .map((line) => line.slice('hotswap-dev: '.length))
   }
 
-  async until<T>(what: string, fact: () => T | undefined | false, seconds = 15): Promise<T> {
+  async until<T>(what: string, fact: () => T | undefined | false, seconds = 60): Promise<T> {
     for (const end = Date.now() + seconds * 1000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
       const value = fact()
       if (value) return value

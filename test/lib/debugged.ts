@@ -67,7 +67,7 @@ ${start === 'exit' ? '	fmt.Println("no configuration")\n	os.Exit(3)\n' : start =
 export const breakLine = (text: string) => text.split('\n').findIndex((line) => line.includes('// BREAK')) + 1
 
 /** What the service answers; what went wrong where it does not within the time. */
-export function answerOf(host: string, port: number, seconds = 15): Promise<string> {
+export function answerOf(host: string, port: number, seconds = 60): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, host)
     let text = ''
@@ -79,7 +79,7 @@ export function answerOf(host: string, port: number, seconds = 15): Promise<stri
 }
 
 /** Asks the service, which stops at the breakpoint, and lets it go on: where it stopped, and what it answered. */
-export async function stopsAt(client: DapClient, ask: () => Promise<string>, seconds = 15) {
+export async function stopsAt(client: DapClient, ask: () => Promise<string>, seconds = 60) {
   const answer = ask()
   const stop = await client.stop('value', seconds)
   await client.continue()

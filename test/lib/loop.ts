@@ -20,7 +20,7 @@ import * as proc from '../agent/proc.ts'
 import { checkout, ended, type Ended, type Options } from './checkout.ts'
 
 const atOnce = 3 // a case mostly waits
-const limit = 120 // seconds for one case
+const limit = 600 // seconds for one case, on a slow machine
 const only = process.argv[2] ?? '' // by hand: node --import tsx test/tasks/NAME.test.ts PART-OF-A-TITLE
 
 type Body = (loop: Loop) => Promise<void>
@@ -79,7 +79,7 @@ async function within(seconds: number, work: Promise<void>): Promise<void> {
 export const pause = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000))
 
 /** Polls for a fact; at the limit it says what was awaited. */
-export async function until<T>(what: string, fact: () => T | Promise<T>, seconds = 30): Promise<NonNullable<T>> {
+export async function until<T>(what: string, fact: () => T | Promise<T>, seconds = 120): Promise<NonNullable<T>> {
   for (const end = Date.now() + seconds * 1000; ; await pause(0.02)) {
     const value = await fact()
     if (value) return value
@@ -126,7 +126,7 @@ export class Loop {
   /** The sandbox. */
   readonly folder = join(this.dir, '.hotswap/local')
   /** What the tasks are given in the environment, which wins over .env. */
-  readonly env: Record<string, string> = { SETTLE: '0.2', LIMIT: '3', HOTSWAP_TEST_DIR: this.dir }
+  readonly env: Record<string, string> = { SETTLE: '0.2', LIMIT: '10', HOTSWAP_TEST_DIR: this.dir }
   binaryPath = '/usr/local/bin/hello'
   private readonly said: string[] = []
   private readonly mounts: string[] = []
@@ -144,7 +144,7 @@ export class Loop {
   /** Starts a task. */
   launch(name: string, args: readonly string[] = [], { env, ...options }: Options = {}) {
     const { child, ended: end } = this.copy.launch(name, args, {
-      limit: 100_000,
+      limit: 300_000,
       ...options,
       env: { ...this.env, ...env },
     })
@@ -157,7 +157,7 @@ export class Loop {
     const env = { PATH: `${this.dir}/fakes:${process.env.PATH}`, HOME: process.env.HOME, ...this.env }
     const child = spawn(command, args, { cwd: this.dir, env, stdio: 'pipe', ...options })
     child.stdin?.on('error', () => {}) // a refusal ends the reader: EPIPE is no failure of the test
-    return { pid: child.pid ?? 0, child, said: ended(child, 60_000).then((result) => this.heard(command, result)) }
+    return { pid: child.pid ?? 0, child, said: ended(child, 180_000).then((result) => this.heard(command, result)) }
   }
 
   private heard(command: string, { code, stdout, stderr }: Ended): Said {

@@ -50,7 +50,7 @@ for (const [lost, title] of [
     const client = await (await listening(servers, visitor))()
     const asked = async (id: number, method: string, argument: object) => {
       client.write(`${JSON.stringify({ method: `RPCServer.${method}`, params: [argument], id })}\n`)
-      const [line] = (await once(client, 'data', { signal: AbortSignal.timeout(5_000) })) as [Buffer]
+      const [line] = (await once(client, 'data', { signal: AbortSignal.timeout(30_000) })) as [Buffer]
       return (JSON.parse(String(line)) as Said).id
     }
     assert.is(await asked(1, 'Command', { name: 'halt' }), 1)

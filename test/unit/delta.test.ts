@@ -32,7 +32,7 @@ const patchOf = (old: Uint8Array, next: Uint8Array) => encode(file(old), indexed
 function decoded(old: Uint8Array, patch: Buffer) {
   const path = join(folder, 'old')
   writeFileSync(path, old)
-  const limits = { input: patch, maxBuffer: 1 << 30, timeout: 20_000, env: { GOMEMLIMIT: '16MiB' } }
+  const limits = { input: patch, maxBuffer: 1 << 30, timeout: 60_000, env: { GOMEMLIMIT: '16MiB' } }
   const { status, stdout, stderr } = spawnSync(decoder, [path], limits)
   return { status, stdout, stderr: stderr.toString() }
 }
