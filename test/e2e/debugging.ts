@@ -88,7 +88,7 @@ export class Debugging {
   async ask(): Promise<string> {
     const [pod = ''] = await this.it.pods()
     const url = await podURL(this.it.namespace, pod, 8080)
-    return fetch(url, { signal: AbortSignal.timeout(20_000), headers: { connection: 'close' } })
+    return fetch(url, { signal: AbortSignal.timeout(60_000), headers: { connection: 'close' } })
       .then(async (response) => (await response.text()).trim())
       .catch((error: Error) => `error: ${error.message}`)
   }

@@ -129,23 +129,26 @@ export class DapClient {
     })
   }
 
-  /** The next event of that name which nobody has waited for yet. */
-  async event(name: string, seconds = 60): Promise<Event> {
-    return this.until(
-      `event ${name}`,
-      () => {
-        const index = this.events.findIndex((event, place) => place >= this.read && event.event === name)
-        if (index < 0) return undefined
+  /** The next event of that name which nobody has waited for yet; an error once something has come instead. */
+  async event(name: string, instead: () => string | undefined = () => undefined): Promise<Event> {
+    return this.until(`event ${name}`, () => {
+      const index = this.events.findIndex((event, place) => place >= this.read && event.event === name)
+      if (index >= 0) {
         this.read = index + 1
         return this.events[index]
-      },
-      seconds,
-    )
+      }
+      const came = instead()
+      if (came !== undefined) throw new Error(`no event ${name}, but: ${came}\n${this.story()}`)
+      return undefined
+    })
   }
 
   /** Stopped: where, and the value of a local variable there, asked as VS Code asks. */
-  async stop(variable: string, seconds = 60): Promise<{ reason: string; line: number; value: string }> {
-    const stopped = await this.event('stopped', seconds)
+  async stop(
+    variable: string,
+    instead?: () => string | undefined,
+  ): Promise<{ reason: string; line: number; value: string }> {
+    const stopped = await this.event('stopped', instead)
     const threadId = at(stopped.body, 'threadId')
     await this.request('threads')
     const stack = await this.request('stackTrace', { threadId, startFrame: 0, levels: 1 })

@@ -79,19 +79,23 @@ export function answerOf(host: string, port: number, seconds = 60): Promise<stri
 }
 
 /** Asks the service, which stops at the breakpoint, and lets it go on: where it stopped, and what it answered. */
-export async function stopsAt(client: DapClient, ask: () => Promise<string>, seconds = 60) {
-  const answer = ask()
-  const stop = await client.stop('value', seconds)
+export async function stopsAt(client: DapClient, ask: () => Promise<string>) {
+  let answered: string | undefined
+  const answer = ask().then((text) => (answered = text))
+  const stop = await client.stop('value', () => answered)
   await client.continue()
   return { ...stop, answer: await answer }
 }
 
-/** Asks again and again, since nothing tells an IDE which of several Delves is the last one. */
+/**
+ * Asks again and again, one request after the other, since nothing tells an IDE which of several Delves is the last one: a
+ * program that is swapped out answers nothing, and one whose breakpoint is not set yet does not stop.
+ */
 export async function stopsInTheEnd(client: DapClient, ask: () => Promise<string>) {
-  for (let turn = 1; ; turn += 1) {
-    const hit = await stopsAt(client, ask, 2).catch((error: Error) => error)
-    if (!(hit instanceof Error)) return hit
-    if (turn === 8) throw hit
+  for (const end = Date.now() + 120_000; ; await new Promise((resolve) => setTimeout(resolve, 200))) {
+    const hit = await stopsAt(client, ask).catch((error: Error) => error)
+    if (!(hit instanceof Error || hit.answer.startsWith('error: '))) return hit
+    if (Date.now() > end) throw hit instanceof Error ? hit : new Error(hit.answer)
   }
 }
 
