@@ -21,7 +21,7 @@ export function remember(file: string, { bytes, sha256 }: Binary): void {
 }
 
 const pathOf = (file: string, sha256: string) => join(folder, `${basename(file)}-${sha256}`)
-const indexPath = (file: string, sha256: string) => `${pathOf(file, sha256)}.index`
+const indexPath = (file: string, sha256: string) => `${pathOf(file, sha256)}.anchors`
 
 /** Whether the binary with that hash was delivered from here, not long ago. */
 export function has(file: string, sha256: string): boolean {

@@ -28,10 +28,12 @@ const patience = 96 // bytes that an alignment may stay below its best score bef
 const near = 2 // equal bytes this few cost less inside a run than a gap
 const sample = 1024 // bytes that are looked at for constants
 const apart = 8 * sample // bytes from one sample to the next: closer ones find the same constants, and take longer
+const few = 64 // bytes that are compared one by one: what follows as many equal ones is mostly equal too
+const many = 1024 // bytes that are compared at once then
 const rare = 1 // a constant that a sample has no more often is no constant
 const factor = 0x2f0b4c47 // odd
 
-/** The places of the old file's anchors, by hash; -1 where there is none. A place is looked at before it is believed. */
+/** The places of the old file's anchors, by hash, each in strides and with its tag; -1 where there is none. A place is looked at before it is believed. */
 export type Index = Int32Array
 
 /** The bytes of an index, in this machine's order. */
@@ -39,7 +41,9 @@ export const indexBytes = ({ buffer, byteOffset, byteLength }: Index) => new Uin
 
 /** The index that has these bytes; undefined where they have not its size. */
 export function indexFrom(bytes: Uint8Array): Index | undefined {
-  return bytes.length === 4 << bits ? words(bytes) : undefined
+  if (bytes.length !== 4 << bits) return undefined
+  const { buffer, byteOffset } = bytes.byteOffset % 4 === 0 ? bytes : new Uint8Array(bytes)
+  return new Int32Array(buffer, byteOffset, 1 << bits)
 }
 
 /** factor^exponent. */
@@ -52,7 +56,10 @@ function power(exponent: number): number {
 const leaving = power(width) // what the byte that leaves an anchor has been multiplied by
 const upper = power(width - stride) // what the first bytes of an anchor are multiplied by, up to the next anchor
 
-const place = (hash: number) => Math.imul(hash, 0x9e3779b1) >>> (32 - bits)
+const spread = (hash: number) => Math.imul(hash, 0x9e3779b1)
+const place = (spread: number) => spread >>> (32 - bits)
+const tagged = 64 // a number of six bits, from other bits of the hash: where it is another one, the anchor is
+const tag = (spread: number) => (spread >>> 3) % tagged
 
 /** Indexes the old file. */
 export function indexed(old: Uint8Array): Index {
@@ -62,9 +69,10 @@ export function indexed(old: Uint8Array): Index {
     let second = 0
     for (let i = half; i < half + stride; i += 1) second = (Math.imul(second, factor) + (old[i] as number)) | 0
     if (half > 0) {
-      const there = place((Math.imul(first, upper) + second) | 0)
+      const hash = spread((Math.imul(first, upper) + second) | 0)
+      const there = place(hash)
       // the first one stays: what follows a repeated block is found by extending
-      if (index[there] === -1) index[there] = half - stride
+      if (index[there] === -1) index[there] = (half / stride - 1) * tagged + tag(hash)
     }
     first = second
   }
@@ -79,7 +87,7 @@ interface Operation {
 }
 
 /** How the new file is made of the old one. */
-function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[] {
+function operations(old: Buffer, index: Index, next: Buffer): Operation[] {
   const found: Operation[] = []
   const table = functionTable(old, next)
   let done = table[0]?.at ?? next.length
@@ -93,9 +101,7 @@ function operations(old: Uint8Array, index: Index, next: Uint8Array): Operation[
 }
 
 /** How the new file is made of the old one from `begin` to `stop`. */
-function matched(old: Uint8Array, index: Index, next: Uint8Array, begin: number, stop: number): Operation[] {
-  const oldWords = words(old)
-  const nextWords = words(next)
+function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: number): Operation[] {
   const found: Operation[] = []
 
   /** How far the files agree from here, in bytes: to where the score, +1 for an equal byte, -1 for another, is the highest. */
@@ -105,30 +111,17 @@ function matched(old: Uint8Array, index: Index, next: Uint8Array, begin: number,
     let best = 0
     let length = 0
     let i = 0
-    const aligned = (from & 3) === (at & 3)
-    while (i < end) {
-      if (aligned && (at + i) % 4 === 0) {
-        let a = (from + i) >> 2
-        let b = (at + i) >> 2
-        const first = b
-        const last = (at + end) >> 2
-        while (b < last && oldWords[a] === nextWords[b]) {
-          a += 1
-          b += 1
-        }
-        i += (b - first) * 4
-        score += (b - first) * 4
-        if (i >= end) break
+    for (;;) {
+      const place = differing(old, from, next, at, i, end)
+      score += place - i
+      i = place
+      if (i === end) break
+      if (score > best) {
+        best = score
+        length = i
       }
-      if (old[from + i] === next[at + i]) score += 1
-      else {
-        if (score > best) {
-          best = score
-          length = i
-        }
-        score -= 1
-        if (score < best - patience) return length
-      }
+      score -= 1
+      if (score < best - patience) return length
       i += 1
     }
     return score > best ? i : length
@@ -174,9 +167,13 @@ function matched(old: Uint8Array, index: Index, next: Uint8Array, begin: number,
     let from = -1
     if (next[at] === old[at + shift] && same(at + shift, at)) from = at + shift
     else {
-      const candidate = index[place(hash)] as number
-      // a block of one byte alone stands everywhere: no anchor
-      if (candidate >= 0 && same(candidate, at) && !flat(at)) from = candidate
+      const wanted = spread(hash)
+      const entry = index[place(wanted)] as number
+      if (entry >= 0 && entry % tagged === tag(wanted)) {
+        const candidate = Math.floor(entry / tagged) * stride
+        // a block of one byte alone stands everywhere: no anchor
+        if (same(candidate, at) && !flat(at)) from = candidate
+      }
     }
     if (from < 0) {
       hash = (Math.imul(hash, factor) + (next[at + width] as number) - Math.imul(next[at] as number, leaving)) | 0
@@ -199,12 +196,6 @@ function matched(old: Uint8Array, index: Index, next: Uint8Array, begin: number,
     for (let i = 1; i < width; i += 1) if (next[from + i] !== next[from]) return false
     return true
   }
-}
-
-/** The file as 32-bit words of this machine; copied where it does not begin at one. */
-function words(file: Uint8Array): Int32Array {
-  const whole = file.byteOffset % 4 === 0 ? file : new Uint8Array(file)
-  return new Int32Array(whole.buffer, whole.byteOffset, whole.length >> 2)
 }
 
 /** Bytes that grow. */
@@ -255,13 +246,17 @@ const word = (bytes: Uint8Array, at: number) =>
   ((bytes[at + 3] as number) << 24)
 
 /** The first place from `i` on at which the pieces differ, or `length`. */
-function differing(old: Uint8Array, from: number, next: Uint8Array, at: number, i: number, length: number): number {
+function differing(old: Buffer, from: number, next: Buffer, at: number, i: number, length: number): number {
+  const soon = Math.min(length, i + few)
+  while (i < soon && old[from + i] === next[at + i]) i += 1
+  if (i < soon) return i
+  while (i + many <= length && next.compare(old, from + i, from + i + many, at + i, at + i + many) === 0) i += many
   while (i < length && old[from + i] === next[at + i]) i += 1
   return i
 }
 
 /** The constants by which most 32-bit fields change, the most frequent first. */
-function dictionary(old: Uint8Array, next: Uint8Array, made: readonly Operation[]): Int32Array {
+function dictionary(old: Buffer, next: Buffer, made: readonly Operation[]): Int32Array {
   const counts = new Map<number, number>()
   let at = 0
   for (const { insert, copy, from } of made) {
@@ -284,9 +279,9 @@ function dictionary(old: Uint8Array, next: Uint8Array, made: readonly Operation[
 
 /** What a copy changes. */
 function changes(
-  old: Uint8Array,
+  old: Buffer,
   from: number,
-  next: Uint8Array,
+  next: Buffer,
   at: number,
   length: number,
   numbers: ReadonlyMap<number, number>,
@@ -324,9 +319,11 @@ export interface File {
   readonly sha256: string
 }
 
+const bufferOf = ({ buffer, byteOffset, length }: Uint8Array) => Buffer.from(buffer, byteOffset, length)
+
 /** The patch that makes the file `to` of the file `from`, whose index is `index`. */
 export function encode(from: File, index: Index, to: File): Buffer {
-  const [old, next] = [from.bytes, to.bytes]
+  const [old, next] = [bufferOf(from.bytes), bufferOf(to.bytes)]
   const head = Buffer.alloc(magic.length + 16 + 64)
   magic.copy(head)
   head.writeBigUInt64LE(BigInt(old.length), magic.length)

@@ -32,11 +32,10 @@ export function functionTable(old: Uint8Array, next: Uint8Array): Piece[] {
   if (theirs === undefined || ours === undefined) return []
   const same = matched(theirs, ours)
   const pieces: Piece[] = []
+  let last = { at: 0, from: 0, length: 0 }
   const add = (at: number, from: number, length: number) => {
-    const last = pieces.at(-1)
-    if (last !== undefined && last.at + last.length === at && last.from + last.length === from)
-      pieces[pieces.length - 1] = { ...last, length: last.length + length }
-    else pieces.push({ at, from, length })
+    if (last.at + last.length === at && last.from + last.length === from) last.length += length
+    else pieces.push((last = { at, from, length }))
   }
   same.forEach((other, i) => {
     if (other >= 0) add(ours.rows + row * i, theirs.rows + row * other, row)

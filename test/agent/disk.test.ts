@@ -262,7 +262,7 @@ disk(
 
 disk('that somebody cleans: the state folder is removed while the agent runs', async (box) => {
   const { agent, pid } = await box.serving()
-  fs.rmSync(box.state, { recursive: true })
+  fs.rmSync(box.state, { recursive: true, maxRetries: 9 }) // the agent may be writing there
   await throughout(1.5, () => proc.alive(pid) && agent.code === undefined, 'the agent and the program go on')
   fs.writeFileSync(box.staged, program({ version: 'v2' }))
   await agent.ready('v2')

@@ -82,7 +82,7 @@ build(
     const delivered = `.hotswap/cache/svc-${createHash('sha256').update(bytes(copy)).digest('hex')}`
     copy.file(delivered, '')
     writeFileSync(join(copy.dir, delivered), bytes(copy))
-    const index = join(copy.dir, `${delivered}.index`)
+    const index = join(copy.dir, `${delivered}.anchors`)
     const go = find('go')
     copy.fake(
       'go',
