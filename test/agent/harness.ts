@@ -9,7 +9,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import * as fixtures from './fixtures.ts'
 import { sha256, wrapperPath, type Plan } from './fixtures.ts'
-import { clock, pace } from './pace.ts'
+import { clock, pace } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 export const agentScript = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))

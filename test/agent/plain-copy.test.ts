@@ -4,7 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { foreign, sha256 } from './fixtures.ts'
 import { cases, pause, program, throughout, until, type Box } from './harness.ts'
-import { real } from './pace.ts'
+import { real } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 const copy = cases('plain copy')

@@ -6,7 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { encode, indexed } from '../../tasks/lib/delta.ts'
 import { decoder, foreign, sha256 } from './fixtures.ts'
 import { cases, header, pause, program, until, type Box, type Receipt } from './harness.ts'
-import { pace } from './pace.ts'
+import { pace } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 const put = cases('put')

@@ -4,7 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { sha256 } from './fixtures.ts'
 import { cases, pause, program, seconds, throughout, until } from './harness.ts'
-import { clock } from './pace.ts'
+import { clock } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 const stop = cases('stop and signals')

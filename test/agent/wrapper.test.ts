@@ -4,7 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { sha256, type Plan } from './fixtures.ts'
 import { cases, program, seconds, throughout, until, type Box, type Start } from './harness.ts'
-import { clock, pace, real } from './pace.ts'
+import { clock, pace, real } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 const wrapper = cases('wrapper')

@@ -43,7 +43,7 @@ session('a link that is closed, while the program is stopped: the session comes 
   const answer = await hangs
   link.mend()
   assert.is(answer, 'one', 'the pod lets the program go by itself')
-  await client.until('armed again', () => client.configurations > before)
+  await client.until('armed again', () => client.configurations > before, 20)
   assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
 })
 
@@ -60,7 +60,7 @@ session(
     process.stderr.write(`silent → let go: ${Date.now() - begin} ms\n`)
     link.mend()
     assert.is(answer, 'one')
-    await client.until('armed again', () => client.configurations > before)
+    await client.until('armed again', () => client.configurations > before, 40)
     assert.is((await stopsAt(client, () => debug.ask())).value, '"one"')
   },
 )
@@ -69,7 +69,7 @@ session('a deleted pod: the session goes on with the one that takes its place', 
   const [pod = ''] = await it.pods()
   const before = client.configurations
   await it.kubectl(['delete', 'pod', pod, '--wait=false'])
-  await client.until('armed again', () => client.configurations > before)
+  await client.until('armed again', () => client.configurations > before, 60)
   const [next = ''] = await until('the next pod', 30, async () => {
     const pods = await it.pods()
     return pods.length === 1 && pods[0] !== pod ? pods : undefined

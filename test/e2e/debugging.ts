@@ -6,6 +6,7 @@ import { breakLine, DapClient, type Mark } from '../lib/debugged.ts'
 import { freePort } from '../lib/loop.ts'
 import { podURL, until } from './cluster.ts'
 import type { Project } from './project.ts'
+import { pace } from '../lib/pace.ts'
 
 export class Debugging {
   port = 0
@@ -88,7 +89,7 @@ export class Debugging {
   async ask(): Promise<string> {
     const [pod = ''] = await this.it.pods()
     const url = await podURL(this.it.namespace, pod, 8080)
-    return fetch(url, { signal: AbortSignal.timeout(60_000), headers: { connection: 'close' } })
+    return fetch(url, { signal: AbortSignal.timeout(20_000 * pace), headers: { connection: 'close' } })
       .then(async (response) => (await response.text()).trim())
       .catch((error: Error) => `error: ${error.message}`)
   }

@@ -4,6 +4,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { pace } from './pace.ts'
 
 const top = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -25,7 +26,7 @@ export interface Checkout {
   fake(tool: string, script: string): void
   /** The arguments that a fake was called with, one list for each call. */
   calls(tool: string): string[][]
-  /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms (default 180 s, then KILL). */
+  /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms, times pace (default 60 s, then KILL). */
   run(name: string, args?: readonly string[], options?: Options): Promise<Ended>
   launch(name: string, args?: readonly string[], options?: Options): { child: ChildProcess; ended: Promise<Ended> }
   /** The file that node runs as a task: for who needs another command line than launch()'s. */
@@ -77,7 +78,7 @@ export function checkout(): Checkout {
       return calls.map((call) => call.replace(/\n$/, '').split('\n'))
     },
     run: (name, args, options) => copy.launch(name, args, options).ended,
-    launch(name, args = [], { env = {}, limit = 180_000, input } = {}) {
+    launch(name, args = [], { env = {}, limit = 60_000, input } = {}) {
       const child = spawn(
         process.execPath,
         [...(name.includes('/') ? ['--import', 'tsx', join(dir, name)] : [compiled(dir, name)]), ...args],
@@ -112,9 +113,9 @@ function compiled(dir: string, task: string): string {
   return join(dir, file)
 }
 
-/** Waits for a process and collects what it says; kills it after limit ms. */
+/** Waits for a process and collects what it says; kills it after limit ms, times pace. */
 export function ended(child: ChildProcess, limit: number): Promise<Ended> {
-  const timer = setTimeout(() => child.kill('SIGKILL'), limit)
+  const timer = setTimeout(() => child.kill('SIGKILL'), limit * pace)
   let stdout = ''
   let stderr = ''
   child.stdout?.on('data', (chunk: Buffer) => void (stdout += chunk.toString()))

@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { decoder, encode, type Event, type Message, type Response } from '../../tasks/lib/dap.ts'
 import { at, items, text } from '../../tasks/lib/json.ts'
+import { pace } from './pace.ts'
 
 /** A breakpoint of the editor: it follows the text, so its line is asked for each time. */
 export interface Mark {
@@ -120,8 +121,8 @@ export class DapClient {
     this.log.push(`> ${JSON.stringify(message).slice(0, 400)}`)
     this.socket.write(encode(message))
     return new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`no answer to ${command} in 60 s\n${this.story()}`))
-      const timer = setTimeout(late, 60_000)
+      const late = () => reject(new Error(`no answer to ${command} in time\n${this.story()}`))
+      const timer = setTimeout(late, 20_000 * pace)
       this.waiting.set(seq, (response) => {
         clearTimeout(timer)
         resolve(response)
@@ -173,12 +174,12 @@ export class DapClient {
       .map((line) => line.slice('hotswap-dev: '.length))
   }
 
-  async until<T>(what: string, fact: () => T | undefined | false, seconds = 60): Promise<T> {
-    for (const end = Date.now() + seconds * 1000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+  async until<T>(what: string, fact: () => T | undefined | false, seconds = 15): Promise<T> {
+    for (const end = Date.now() + seconds * pace * 1000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
       const value = fact()
       if (value) return value
       if (this.closed) throw new Error(`the connection was closed, waiting for: ${what}\n${this.story()}`)
-      if (Date.now() > end) throw new Error(`waited ${seconds} s for: ${what}\n${this.story()}`)
+      if (Date.now() > end) throw new Error(`waited ${seconds * pace} s for: ${what}\n${this.story()}`)
     }
   }
 

@@ -1,6 +1,7 @@
 // A Go service that is edited, built and debugged: what the tests of debug-dev share, on local and on the cluster.
 import { connect } from 'node:net'
 import { DapClient, type Mark } from './dap-client.ts'
+import { pace } from './pace.ts'
 
 /** A service that answers each connection with one line, at a line that edits move. */
 export interface Edit {
@@ -67,11 +68,11 @@ ${start === 'exit' ? '	fmt.Println("no configuration")\n	os.Exit(3)\n' : start =
 export const breakLine = (text: string) => text.split('\n').findIndex((line) => line.includes('// BREAK')) + 1
 
 /** What the service answers; what went wrong where it does not within the time. */
-export function answerOf(host: string, port: number, seconds = 60): Promise<string> {
+export function answerOf(host: string, port: number, seconds = 15): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, host)
     let text = ''
-    socket.setTimeout(seconds * 1000, () => socket.destroy(new Error('no answer in time')))
+    socket.setTimeout(seconds * pace * 1000, () => socket.destroy(new Error('no answer in time')))
     socket.on('data', (chunk) => (text += chunk.toString()))
     socket.once('error', (error) => resolve(`error: ${error.message}`))
     socket.once('close', () => resolve(text.trim()))

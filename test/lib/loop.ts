@@ -18,9 +18,10 @@ import { size } from '../../tasks/lib/words.ts'
 import { sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { checkout, ended, type Ended, type Options } from './checkout.ts'
+import { clock, pace } from './pace.ts'
 
 const atOnce = 3 // a case mostly waits
-const limit = 600 // seconds for one case, on a slow machine
+const limit = 120 // seconds for one case
 const only = process.argv[2] ?? '' // by hand: node --import tsx test/tasks/NAME.test.ts PART-OF-A-TITLE
 
 type Body = (loop: Loop) => Promise<void>
@@ -58,7 +59,7 @@ export function cases(name: string) {
 async function inLoop(title: string, body: Body): Promise<void> {
   const loop = new Loop()
   try {
-    await within(limit, body(loop))
+    await within(limit * pace, body(loop))
     await loop.close()
   } catch (error) {
     process.stderr.write(`\n--- ${title}\n${loop.story()}\n---\n`)
@@ -79,11 +80,11 @@ async function within(seconds: number, work: Promise<void>): Promise<void> {
 export const pause = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000))
 
 /** Polls for a fact; at the limit it says what was awaited. */
-export async function until<T>(what: string, fact: () => T | Promise<T>, seconds = 120): Promise<NonNullable<T>> {
-  for (const end = Date.now() + seconds * 1000; ; await pause(0.02)) {
+export async function until<T>(what: string, fact: () => T | Promise<T>, seconds = 30): Promise<NonNullable<T>> {
+  for (const end = Date.now() + seconds * pace * 1000; ; await pause(0.02)) {
     const value = await fact()
     if (value) return value
-    if (Date.now() > end) throw new Error(`waited ${seconds} s for: ${what}`)
+    if (Date.now() > end) throw new Error(`waited ${seconds * pace} s for: ${what}`)
   }
 }
 
@@ -126,7 +127,7 @@ export class Loop {
   /** The sandbox. */
   readonly folder = join(this.dir, '.hotswap/local')
   /** What the tasks are given in the environment, which wins over .env. */
-  readonly env: Record<string, string> = { SETTLE: '0.2', LIMIT: '10', HOTSWAP_TEST_DIR: this.dir }
+  readonly env: Record<string, string> = { SETTLE: '0.2', LIMIT: clock(3), HOTSWAP_TEST_DIR: this.dir }
   binaryPath = '/usr/local/bin/hello'
   private readonly said: string[] = []
   private readonly mounts: string[] = []
@@ -144,7 +145,7 @@ export class Loop {
   /** Starts a task. */
   launch(name: string, args: readonly string[] = [], { env, ...options }: Options = {}) {
     const { child, ended: end } = this.copy.launch(name, args, {
-      limit: 300_000,
+      limit: 100_000,
       ...options,
       env: { ...this.env, ...env },
     })
@@ -157,7 +158,7 @@ export class Loop {
     const env = { PATH: `${this.dir}/fakes:${process.env.PATH}`, HOME: process.env.HOME, ...this.env }
     const child = spawn(command, args, { cwd: this.dir, env, stdio: 'pipe', ...options })
     child.stdin?.on('error', () => {}) // a refusal ends the reader: EPIPE is no failure of the test
-    return { pid: child.pid ?? 0, child, said: ended(child, 180_000).then((result) => this.heard(command, result)) }
+    return { pid: child.pid ?? 0, child, said: ended(child, 60_000).then((result) => this.heard(command, result)) }
   }
 
   private heard(command: string, { code, stdout, stderr }: Ended): Said {

@@ -56,7 +56,7 @@ build('builds the example without any setting, and says what it built', async ({
 })
 
 build('build-debug keeps the debug information, uncompressed', async ({ copy }) => {
-  const { code, stdout } = await copy.run('build-debug', ['--json'], { env: pods, limit: 300_000 })
+  const { code, stdout } = await copy.run('build-debug', ['--json'], { env: pods, limit: 120_000 })
   assert.is(code, 0)
   assert.equal(elf(bytes(copy)), { machine: hostArch(), debug: true })
   assert.ok(bytes(copy).includes('.debug_info\0') && !bytes(copy).includes('.zdebug_info\0'))
@@ -216,7 +216,7 @@ build('GO_ARCH, else what the pods last said, else this machine', async ({ copy 
 build('build-debug says what spoils debugging', async ({ copy }) => {
   const { code, stderr } = await copy.run('build-debug', [], {
     env: { ...pods, GO_FLAGS: '-trimpath', GO_LDFLAGS: '-s' },
-    limit: 300_000,
+    limit: 120_000,
   })
   assert.is(code, 0)
   assert.is(

@@ -2,10 +2,11 @@ import { readdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { cases, until, type Loop } from '../lib/loop.ts'
+import { pace } from '../lib/pace.ts'
 
 const demo = cases('demo')
 
-const limit = 300_000 // ms
+const limit = 110_000 // ms
 
 /** A checkout under git with a settings file that the demo must not heed, and a folder for temporary files. */
 async function prepared(loop: Loop) {
@@ -55,7 +56,9 @@ const receipt = (version: string) =>
 
 demo('plays the whole job, explains it, and leaves nothing behind', async (loop) => {
   const { tmp, isUnchanged } = await prepared(loop)
+  const begin = performance.now()
   const { code, stdout, stderr } = await loop.task('demo', [], { env: { TMPDIR: tmp }, limit })
+  const took = (performance.now() - begin) / 1000
   assert.is(code, 0, stderr)
   assert.is(
     steady(stdout),
@@ -88,6 +91,7 @@ That is the job. With a cluster, the same commands do it in a real pod; README.m
     stderr,
     /^local \| panic: a bug\nlocal \| \nlocal \| goroutine 1 \[running\]:\nlocal \| main\.main\(\)\nlocal \| \t\S+main\.go:\d+ \S+\n$/,
   )
+  assert.ok(took < 60 * pace, `it took ${took} s`)
   await isUnchanged()
 })
 
@@ -116,7 +120,7 @@ demo('Ctrl-C ends what it started and takes its folder away', async (loop) => {
     const running = loop.spawn(['sh', 'tasks/run', 'demo'], { detached: true, env })
     let stdout = ''
     running.child.stdout?.on('data', (chunk: Buffer) => void (stdout += chunk.toString()))
-    await until(moment, () => stdout.includes(moment))
+    await until(moment, () => stdout.includes(moment), 60)
     process.kill(-running.pid, 'SIGINT')
     const { code, stderr } = await running.said
     assert.equal({ code, stderr }, { code: 130, stderr: '' }, moment)

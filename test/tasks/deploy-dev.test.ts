@@ -71,7 +71,7 @@ deploy(
     assert.match(loop.colleague(theirs, 'v9'), /^result=running$/m)
     const pid = loop.pid()
     // and nothing holds the task up, once it was refused
-    assert.equal(await loop.task('deploy-dev', [], { limit: 60_000 }), failed(claim(theirs, 'v9')))
+    assert.equal(await loop.task('deploy-dev', [], { limit: 20_000 }), failed(claim(theirs, 'v9')))
     const { code, stdout } = await loop.task('deploy-dev', ['--json'])
     assert.equal([code, objects('deploy-dev', stdout)[0]?.error], [1, claim(theirs, 'v9')])
     loop.runs(pid, theirs)
@@ -107,7 +107,7 @@ deploy('a binary that comes between the greeting and the upload is not lost', as
       printf '%s\\n' "$header"; cat; } | sh "$real" put "$2"`,
   )
   // and nothing holds the task up, once it was refused
-  assert.equal(await loop.task('deploy-dev', [], { limit: 60_000 }), failed(claim(theirs, 'v9')))
+  assert.equal(await loop.task('deploy-dev', [], { limit: 20_000 }), failed(claim(theirs, 'v9')))
   assert.match(loop.copy.read('agent/said'), /^result=running$/m)
   loop.runs(loop.pid(), theirs)
 })
@@ -180,7 +180,7 @@ deploy('what runs already is not sent again, and nothing is restarted', async (l
   const stdout = `local: already running  pid N  ${short(v1)}  N.N s\n`
   assert.equal(await loop.task('deploy-dev'), { code: 0, stdout, stderr: where })
   // the thread that would make a delta holds nothing up
-  const again = await loop.task('deploy-dev', ['--encoding', 'delta'], { limit: 60_000 })
+  const again = await loop.task('deploy-dev', ['--encoding', 'delta'], { limit: 20_000 })
   assert.equal(again, { code: 0, stdout, stderr: where })
   assert.is(loop.pid(), pid)
   loop.runs(pid, v1)

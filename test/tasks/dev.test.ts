@@ -25,7 +25,7 @@ async function running(loop: Loop, args: readonly string[] = []) {
     err: () => err,
     /** The lines of stdout, once there are so many. */
     until: async (count: number) => {
-      await until(`line ${count} of stdout`, () => told.lines().length >= count)
+      await until(`line ${count} of stdout`, () => told.lines().length >= count, 60)
       return told.lines()
     },
     answer: () =>
@@ -135,11 +135,11 @@ dev(
       'package deep\n\nimport _ "embed"\n\n//go:embed word.txt\nvar word string\n\nfunc init() { println("deep", word) }\n',
     )
     loop.copy.file('examples/hello/inner/deep/word.txt', 'one')
-    await until('the package', () => /^local \| deep one$/m.test(told.err()))
+    await until('the package', () => /^local \| deep one$/m.test(told.err()), 20)
     const before = told.lines().length
     loop.copy.file('examples/hello/inner/deep/word.txt', 'two')
     await told.until(before + 1)
-    await until('the embedded file', () => /^local \| deep two$/m.test(told.err()))
+    await until('the embedded file', () => /^local \| deep two$/m.test(told.err()), 20)
     rmSync(join(loop.dir, 'examples/hello/more.go'))
     assert.match((await told.until(before + 2)).at(-1) ?? '', line)
     assert.is((await told.end()).code, 130)
@@ -199,7 +199,7 @@ dev('a colleague takes over: it says so at once, deploys no more, and goes on wh
     `^taken over: local: ${words}; nothing is deployed any more - agree with them, then npm run`,
     'm',
   )
-  await until('the news', () => line.test(told.err()))
+  await until('the news', () => line.test(told.err()), 10)
   const pid = loop.pid()
   const greeting = greet(loop)
   const [, kept = ''] = await told.until(2)

@@ -11,7 +11,7 @@ run.before.each((context) => void (context.copy = checkout()))
 run.after.each(({ copy }) => copy.remove())
 
 const help = (copy: Checkout) =>
-  ended(spawn('sh', ['tasks/run', 'build', '--help'], { cwd: copy.dir, stdio: ['ignore', 'pipe', 'pipe'] }), 180_000)
+  ended(spawn('sh', ['tasks/run', 'build', '--help'], { cwd: copy.dir, stdio: ['ignore', 'pipe', 'pipe'] }), 60_000)
 
 run('a task is compiled once, and anew when a module of it has changed', async ({ copy }) => {
   const first = await help(copy)

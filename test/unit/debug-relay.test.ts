@@ -5,6 +5,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Link } from '../../tasks/lib/debug-link.ts'
 import { relay } from '../../tasks/lib/debug-relay.ts'
+import { pace } from '../lib/pace.ts'
 
 interface Said {
   readonly id: number
@@ -50,7 +51,7 @@ for (const [lost, title] of [
     const client = await (await listening(servers, visitor))()
     const asked = async (id: number, method: string, argument: object) => {
       client.write(`${JSON.stringify({ method: `RPCServer.${method}`, params: [argument], id })}\n`)
-      const [line] = (await once(client, 'data', { signal: AbortSignal.timeout(30_000) })) as [Buffer]
+      const [line] = (await once(client, 'data', { signal: AbortSignal.timeout(5_000 * pace) })) as [Buffer]
       return (JSON.parse(String(line)) as Said).id
     }
     assert.is(await asked(1, 'Command', { name: 'halt' }), 1)

@@ -11,6 +11,7 @@ import { encode, indexed } from '../../tasks/lib/delta.ts'
 import { functionTable } from '../../tasks/lib/pclntab.ts'
 import { patch, warm } from '../../tasks/lib/patches.ts'
 import { apply } from '../lib/delta.ts'
+import { pace } from '../lib/pace.ts'
 
 // FUZZ=60 npm test -- delta: seconds for each of the two fuzzers
 const fuzz = Number(process.env.FUZZ ?? '4')
@@ -32,7 +33,7 @@ const patchOf = (old: Uint8Array, next: Uint8Array) => encode(file(old), indexed
 function decoded(old: Uint8Array, patch: Buffer) {
   const path = join(folder, 'old')
   writeFileSync(path, old)
-  const limits = { input: patch, maxBuffer: 1 << 30, timeout: 60_000, env: { GOMEMLIMIT: '16MiB' } }
+  const limits = { input: patch, maxBuffer: 1 << 30, timeout: 20_000 * pace, env: { GOMEMLIMIT: '16MiB' } }
   const { status, stdout, stderr } = spawnSync(decoder, [path], limits)
   return { status, stdout, stderr: stderr.toString() }
 }
