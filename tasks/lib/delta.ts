@@ -33,7 +33,7 @@ const many = 1024 // bytes that are compared at once then
 const rare = 1 // a constant that a sample has no more often is no constant
 const factor = 0x2f0b4c47 // odd
 
-/** The places of the old file's anchors, by hash, each in strides and with its tag; -1 where there is none. A place is looked at before it is believed. */
+/** The places of the old file's anchors, by hash, each as its number of strides times `tags`, plus its tag; -1 where there is none. A place is looked at before it is believed. */
 export type Index = Int32Array
 
 /** The bytes of an index, in this machine's order. */
@@ -56,10 +56,10 @@ function power(exponent: number): number {
 const leaving = power(width) // what the byte that leaves an anchor has been multiplied by
 const upper = power(width - stride) // what the first bytes of an anchor are multiplied by, up to the next anchor
 
-const spread = (hash: number) => Math.imul(hash, 0x9e3779b1)
-const place = (spread: number) => spread >>> (32 - bits)
-const tagged = 64 // a number of six bits, from other bits of the hash: where it is another one, the anchor is
-const tag = (spread: number) => (spread >>> 3) % tagged
+const tags = 64 // anchors that share a place mostly differ in their tag: few of another hash are looked at
+const mixed = (hash: number) => Math.imul(hash, 0x9e3779b1)
+const place = (mix: number) => mix >>> (32 - bits)
+const tag = (mix: number) => (mix >>> 3) % tags // of bits that place leaves out
 
 /** Indexes the old file. */
 export function indexed(old: Uint8Array): Index {
@@ -69,10 +69,10 @@ export function indexed(old: Uint8Array): Index {
     let second = 0
     for (let i = half; i < half + stride; i += 1) second = (Math.imul(second, factor) + (old[i] as number)) | 0
     if (half > 0) {
-      const hash = spread((Math.imul(first, upper) + second) | 0)
-      const there = place(hash)
+      const mix = mixed((Math.imul(first, upper) + second) | 0)
+      const there = place(mix)
       // the first one stays: what follows a repeated block is found by extending
-      if (index[there] === -1) index[there] = (half / stride - 1) * tagged + tag(hash)
+      if (index[there] === -1) index[there] = (half / stride - 1) * tags + tag(mix)
     }
     first = second
   }
@@ -167,10 +167,10 @@ function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: n
     let from = -1
     if (next[at] === old[at + shift] && same(at + shift, at)) from = at + shift
     else {
-      const wanted = spread(hash)
-      const entry = index[place(wanted)] as number
-      if (entry >= 0 && entry % tagged === tag(wanted)) {
-        const candidate = Math.floor(entry / tagged) * stride
+      const mix = mixed(hash)
+      const entry = index[place(mix)] as number
+      if (entry >= 0 && entry % tags === tag(mix)) {
+        const candidate = Math.floor(entry / tags) * stride
         // a block of one byte alone stands everywhere: no anchor
         if (same(candidate, at) && !flat(at)) from = candidate
       }

@@ -7,8 +7,7 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import * as fixtures from './fixtures.ts'
-import { sha256, wrapperPath, type Plan } from './fixtures.ts'
+import { program as fixture, sha256, wrapperPath, type Plan } from './fixtures.ts'
 import { clock, pace } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
@@ -133,7 +132,7 @@ export const seconds = (since: number) => (Date.now() - since) / second
 /** The program as a file's bytes, its times in the tests' seconds; see fixtures.ts. */
 export function program({ dies, delay, ...plan }: Plan, size = 0): Buffer {
   const times = { dies: dies && dies * pace, delay: delay && delay * pace }
-  return fixtures.program({ ...plan, ...times }, size)
+  return fixture({ ...plan, ...times }, size)
 }
 
 // --- spawned processes ---
