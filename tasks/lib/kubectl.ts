@@ -167,8 +167,10 @@ function nothingRuns({ selector }: Settings, { namespace }: Cluster, leftOut: re
       `no pod matches ${selector} in namespace ${namespace} - run npm run switch-dev, or set SELECTOR and KUBE_NAMESPACE in .env`,
     )
   const states = leftOut.map(({ name, why }) => `${name} is ${why}`).join(', ')
+  const remedy = leftOut.find((pod) => pod.remedy !== undefined)?.remedy
   return new UserError(
-    `no pod of ${selector} in namespace ${namespace} can be reached: ${states} - see kubectl describe pod`,
+    `no pod of ${selector} in namespace ${namespace} can be reached: ${states} - ${remedy ?? 'see kubectl describe pod'}`,
+    remedy === undefined ? 1 : 2,
   )
 }
 

@@ -20,6 +20,10 @@ export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'bi
       continue
     }
     const container = containerOf(item, settings.container)
+    if (container === undefined) {
+      leftOut.push(withoutAgent(item))
+      continue
+    }
     const waiting = whyWaiting(item, container)
     if (waiting !== undefined) {
       leftOut.push({ name, why: waiting })
@@ -86,8 +90,8 @@ export function whyWaiting(pod: unknown, container: string): string | undefined 
   return (text(pod, 'status', 'phase') || 'pending').toLowerCase()
 }
 
-/** The container that runs the agent. Throws UserError (2) that lists what is there. */
-function containerOf(pod: unknown, chosen: string): string {
+/** The container that runs the agent; undefined where none of several does. Throws UserError (2) that lists what is there. */
+function containerOf(pod: unknown, chosen: string): string | undefined {
   const name = text(pod, 'metadata', 'name')
   const all = containersOf(pod)
   const names = all.map((container) => text(container, 'name'))
@@ -107,11 +111,17 @@ function containerOf(pod: unknown, chosen: string): string {
   if (first !== undefined) return first
   const annotated = text(pod, 'metadata', 'annotations', 'hotswap-dev/container')
   if (names.includes(annotated)) return annotated
-  if (names.length === 1) return names[0] ?? ''
-  throw new UserError(
-    `no container of ${name} runs the agent: there are ${names.join(', ')} - run npm run switch-dev, or choose one: CONTAINER=${names[0]}`,
-    2,
-  )
+  return names.length === 1 ? names[0] : undefined
+}
+
+/** One of production, of which no container was chosen: while dev pods come up, it is still there. */
+function withoutAgent(pod: unknown): LeftOut {
+  const names = containersOf(pod).map((container) => text(container, 'name'))
+  return {
+    name: text(pod, 'metadata', 'name'),
+    why: `without the agent in its containers ${names.join(', ')}`,
+    remedy: `run npm run switch-dev, or choose one: CONTAINER=${names[0]}`,
+  }
 }
 
 /** Those that run as long as the pod: sidecars among the init containers too. */

@@ -28,6 +28,8 @@ export interface LeftOut {
   readonly name: string
   /** Completes "it is ...". */
   readonly why: string
+  /** The next step, where that is more than to look at the pod. */
+  readonly remedy?: string
 }
 
 export interface Found {

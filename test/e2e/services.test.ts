@@ -37,7 +37,8 @@ const services: readonly Service[] = [
     path: '/bin/go-httpbin',
     port: 8080,
     asks: '/get',
-    spec: '  replicas: 2\n',
+    // while a pod is new for so long, those of production are still there
+    spec: '  replicas: 2\n  minReadySeconds: 6\n',
     // its command is the image's own
     pod: `      initContainers:
         - {name: logs, restartPolicy: Always, ${waits}}
@@ -164,6 +165,13 @@ for (const service of services) {
       await it.kubectl(['apply', '-f', join(dir, production)])
       const up = () => it.kubectl(['rollout', 'status', `${kind}/${name}`, '--timeout=90s'])
       await up()
+      if (service.pod.includes('name: mesh')) {
+        const { stderr } = await it.run('deploy-dev', [], { code: 2 })
+        assert.match(
+          stderr,
+          /is without the agent in its containers mesh, httpbin, logs.* - run npm run switch-dev, or/,
+        )
+      }
 
       if (piped) {
         const { stdout } = await it.run('generate-deployment-dev', ['-'], { input: text })

@@ -119,7 +119,7 @@ pods('have another life when their container was started anew', () => {
 })
 
 pods(
-  'use the container that runs the agent, wherever it stands; two, none and a wrong name are errors that list them',
+  'use the container that runs the agent, wherever it stands; two and a wrong name are errors that list them',
   () => {
     const mesh = { proxy: ['/proxy'], hello: agent, log: ['/log'] }
     assert.is(sorted({ items: [pod({ containers: mesh })] }, chosen).pods[0]?.container, 'hello')
@@ -131,13 +131,23 @@ pods(
       )
     fails({ one: agent, two: agent }, '', 'a runs the agent in one and two - choose one: CONTAINER=one')
     fails(mesh, 'nope', 'a has no container nope: there are proxy, hello, log - correct CONTAINER in .env')
-    fails(
-      { one: ['/one'], two: ['/two'] },
-      '',
-      'no container of a runs the agent: there are one, two - run npm run switch-dev, or choose one: CONTAINER=one',
-    )
   },
 )
+
+pods('that run no agent in any of several containers are left out: those of production, while dev pods come up', () => {
+  const found = sorted({ items: [pod({ containers: { one: ['/one'], two: ['/two'] } }), pod({ name: 'dev' })] }, chosen)
+  assert.equal(
+    found.pods.map(({ name }) => name),
+    ['dev'],
+  )
+  assert.equal(found.leftOut, [
+    {
+      name: 'a',
+      why: 'without the agent in its containers one, two',
+      remedy: 'run npm run switch-dev, or choose one: CONTAINER=one',
+    },
+  ])
+})
 
 pods('of any shape are no crash', () => {
   for (const list of [null, 1, [], {}, { items: 1 }, { items: [] }, { items: [null, 1, {}].filter(() => false) }])
