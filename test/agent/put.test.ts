@@ -433,6 +433,36 @@ put('calls a program starting until it has lived SETTLE', async (box) => {
   assert.is((await box.status()).receipt.result, 'running')
 })
 
+put('status is of one report, also while another takes its place', async (box) => {
+  await box.serving()
+  await until(async () => (await box.status()).receipt.result === 'running', 5, 'running') // a moment after its row
+  const file = path.join(box.state, 'receipt')
+  const running = fs.readFileSync(file, 'utf8')
+  // as it is while a wrapper has not started the program yet
+  const starting = running.replace('result=running', 'result=starting').replace(/^(pid|pidstart)=.*$/gm, '$1=')
+  assert.not(starting.includes('running'))
+  let going = true
+  const turns = (async () => {
+    for (let turn = 0; going; turn++) {
+      fs.writeFileSync(`${file}.test`, turn % 2 === 0 ? starting : running)
+      fs.renameSync(`${file}.test`, file)
+      await new Promise((resolve) => setTimeout(resolve, 1))
+    }
+  })()
+  const seen = new Set<string>()
+  try {
+    for (let look = 0; look < 20; look++) {
+      const { result, pid, sha256 } = (await box.status()).receipt
+      seen.add([result, pid && 'a pid', sha256 && 'a sha256'].join(', '))
+    }
+  } finally {
+    going = false
+    await turns
+    fs.writeFileSync(file, running)
+  }
+  assert.equal([...seen].sort(), ['running, a pid, a sha256', 'starting, , '])
+})
+
 put('answers with exit code 5 where no agent runs, and so does status', async (box) => {
   box.install({ version: 'v1' })
   const upload = box.opened()
