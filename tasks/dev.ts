@@ -97,7 +97,7 @@ await task(about, async ({ flags, operands }) => {
       return
     }
     there.cluster.guard()
-    const { pods: found } = await there.anyPods()
+    const { pods: found, leftOut } = await there.anyPods()
     const answers = await Promise.all(
       found.map((pod) =>
         statusOf(there, pod).catch((error: unknown) => {
@@ -108,7 +108,8 @@ await task(about, async ({ flags, operands }) => {
     )
     const machine = archOfUname(answers.find((answer) => answer !== undefined)?.values.get('machine') ?? '')
     if (machine !== undefined) recordMachine(machine)
-    if (answers.length > 0 && !answers.includes(undefined)) return
+    const others = leftOut.some(({ remedy }) => remedy !== undefined) // of production, with several containers
+    if (answers.length > 0 && !answers.includes(undefined) && !others) return
     say('there are no dev pods yet, or not all of them are: npm run switch-dev')
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
   }

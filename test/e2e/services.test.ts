@@ -4,7 +4,7 @@ import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { httpGet, loadImage, podURL, tool, until } from './cluster.ts'
+import { cluster, httpGet, loadImage, podURL, tool, until } from './cluster.ts'
 import { modes, project, type Project } from './project.ts'
 
 interface Service {
@@ -165,7 +165,8 @@ for (const service of services) {
       await it.kubectl(['apply', '-f', join(dir, production)])
       const up = () => it.kubectl(['rollout', 'status', `${kind}/${name}`, '--timeout=90s'])
       await up()
-      if (service.pod.includes('name: mesh')) {
+      const sidecars = service.pod.includes('name: mesh')
+      if (sidecars) {
         const { stderr } = await it.run('deploy-dev', [], { code: 2 })
         assert.match(
           stderr,
@@ -178,6 +179,17 @@ for (const service of services) {
         assert.ok(stdout.includes(text.slice(0, text.indexOf('---'))), 'what is not concerned passes through')
         writeFileSync(it.checkout.file(dev, ''), stdout)
       } else await it.run('generate-deployment-dev')
+      if (sidecars) {
+        // it brings up the dev pods by itself
+        const env = { KUBECONFIG: (await cluster()).kubeconfig }
+        const { child, ended } = it.checkout.launch('dev', ['--json'], { env, limit: 200_000 })
+        let told = ''
+        child.stdout?.on('data', (chunk: Buffer) => void (told += chunk.toString()))
+        await until('the first edit', 150, async () => told.includes('"event":"edit"') || child.exitCode !== null)
+        child.kill('SIGINT')
+        const { stdout, stderr } = await ended
+        assert.match(stdout, /"event":"edit".*"result":"ok"/, stdout + stderr)
+      }
       const { stderr } = await it.run('switch-dev')
       const pods = await it.pods(`app=${name}`)
       assert.ok(pods.length > 0)
