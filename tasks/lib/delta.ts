@@ -319,6 +319,7 @@ export interface File {
   readonly sha256: string
 }
 
+/** A Buffer, whatever came from a thread: the code is compiled for one kind of bytes. */
 const bufferOf = ({ buffer, byteOffset, length }: Uint8Array) => Buffer.from(buffer, byteOffset, length)
 
 /** The patch that makes the file `to` of the file `from`, whose index is `index`. */

@@ -16,9 +16,7 @@ parentPort?.on('message', (order: Order) => {
     bases.delete(order.forget)
   } else {
     const base = bases.get(order.from)
-    // a Buffer, as the old file is: the code is compiled for one kind of bytes
-    const bytes = Buffer.from(order.bytes.buffer, order.bytes.byteOffset, order.bytes.length)
-    const patch = base && new Uint8Array(encode(base, base.index, { ...order, bytes }))
+    const patch = base && new Uint8Array(encode(base, base.index, order))
     parentPort?.postMessage({ turn: order.turn, patch } satisfies Answer)
   }
 })
