@@ -5,7 +5,7 @@ import type { Socket } from 'node:net'
 import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './debug-link.ts'
 import type { PathRule } from './debug-paths.ts'
-import { connections, insist, letGo, type ProgramState, programState, rpc } from './debug-rpc.ts'
+import { connections, insist, letGo, type ProgramState, programState, type Rpc, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
 import { say } from './task.ts'
 
@@ -24,6 +24,7 @@ const dapPatience = 6_000 // ms that an IDE waits for its first Delve
 const entryPatience = 1_000 // ms for --continue to take effect
 const configurePatience = 1_500 // ms for an IDE to answer `initialized`
 const goodbye = 5_000 // ms for clearing the breakpoints
+const running: ProgramState = { kind: 'running' }
 const insistence = 1_000 // ms without an answer to a client that has halted the program
 
 /** `rules` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
@@ -112,20 +113,26 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     const session = dapSession(rules)
     const decode = decoder()
     let delve: Socket | undefined
+    let probe: Rpc | undefined
     let unconfigured: NodeJS.Timeout | undefined
     const left = new Promise((resolve) => gone.addEventListener('abort', resolve))
-    const take = ({ toDelve, toClient, close, awaitsConfiguration }: Step) => {
+    const take = ({ toDelve, toClient, close, awaitsConfiguration, asksState }: Step) => {
       for (const message of toDelve) delve?.write(encode(message))
       for (const message of toClient) socket.write(encode(message))
       if (awaitsConfiguration === true) {
         clearTimeout(unconfigured)
         unconfigured = setTimeout(() => take(session.unconfigured()), configurePatience)
       }
+      if (asksState === true) void stands(probe)
       if (close === 'client') {
         ending = left
         socket.destroySoon()
       }
       if (close !== undefined) delve?.destroy()
+    }
+    const stands = async (asked: Rpc | undefined) => {
+      const state = asked === undefined ? running : await programState(asked).catch(() => running)
+      if (asked === probe) take(session.stands(state))
     }
     const each = (decoded: (chunk: Buffer) => Message[], step: (message: Message) => Step, from: Socket) =>
       from.on('data', (chunk: Buffer) => {
@@ -150,38 +157,45 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
     while (!gone.aborted) {
       const found = await ready(gone)
       clearTimeout(late)
-      if (gone.aborted) return void found.delve.destroy()
-      delve = found.delve
+      if (gone.aborted) {
+        found.probe.close()
+        return void found.delve.destroy()
+      }
+      ;({ delve, probe } = found)
       const closed = new Promise((resolve) => found.delve.once('close', resolve))
       each(decoder(), session.fromDelve, delve)
       take(session.delveUp(found.state))
       await closed
+      probe.close()
+      probe = undefined
       clearTimeout(unconfigured)
       take(session.delveGone())
       await pause(50)
     }
   }
 
-  /** A DAP connection to a Delve whose program can be attached to. Throws where the signal is aborted first. */
-  async function ready(gone: AbortSignal): Promise<{ delve: Socket; state: ProgramState }> {
+  /**
+   * A DAP connection to a Delve whose program can be attached to, and the one that has asked for its state. Throws where the
+   * signal is aborted first.
+   */
+  async function ready(gone: AbortSignal): Promise<{ delve: Socket; probe: Rpc; state: ProgramState }> {
     for (;;) {
       await leaving
       const probe = rpc(await link.connect(gone))
       try {
         const state = await settledState(probe)
-        if (state.kind !== 'gone') return { delve: await link.connect(gone), state }
+        if (state.kind !== 'gone') return { delve: await link.connect(gone), probe, state }
       } catch {
         // it has ended meanwhile: the next one will do
-      } finally {
-        probe.close()
       }
+      probe.close()
       gone.throwIfAborted()
       await pause(100)
     }
   }
 
   /** An attach before --continue has taken effect is never told of a breakpoint: waits until the program runs. */
-  async function settledState(probe: ReturnType<typeof rpc>): Promise<ProgramState> {
+  async function settledState(probe: Rpc): Promise<ProgramState> {
     for (const end = Date.now() + entryPatience; ; await pause(20)) {
       const state = await programState(probe)
       if (state.kind !== 'entry' || Date.now() > end) return state

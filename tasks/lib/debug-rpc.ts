@@ -69,7 +69,8 @@ export type ProgramState =
   | { readonly kind: 'running' }
   /** At its entry: it waits for a client (DEBUG_WAIT), or --continue has not taken effect yet. */
   | { readonly kind: 'entry' }
-  | { readonly kind: 'halted'; readonly goroutine: number; readonly why: string }
+  /** `panic` is the name of the breakpoint of Delve's own that it stands at, at the end of a panic; empty elsewhere. */
+  | { readonly kind: 'halted'; readonly goroutine: number; readonly panic: string }
   | { readonly kind: 'gone' }
 
 /** Asks Delve for the state of the program, without waiting for it to halt. */
@@ -84,8 +85,15 @@ export async function programState({ call }: Rpc): Promise<ProgramState> {
   if (at(state, 'Running') === true) return { kind: 'running' }
   if (at(state, 'exited') === true) return { kind: 'gone' }
   if (text(state, 'stopReason') === 'launched') return { kind: 'entry' }
-  const goroutine = Number(text(state, 'currentGoroutine', 'id') || 1)
-  return { kind: 'halted', goroutine, why: text(state, 'currentThread', 'breakPoint', 'name') }
+  // a halt that comes with a panic leaves another thread the current one
+  const thread = [at(state, 'currentThread'), ...items(state, 'Threads')].find((each) => panicOf(each) !== '')
+  const goroutine = Number(text(thread, 'goroutineID') || text(state, 'currentGoroutine', 'id') || 1)
+  return { kind: 'halted', goroutine, panic: panicOf(thread) }
+}
+
+function panicOf(thread: unknown): string {
+  const name = text(thread, 'breakPoint', 'name')
+  return name === 'unrecovered-panic' || name === 'runtime-fatal-throw' ? name : ''
 }
 
 /** Makes connections that are closed together: a halt that meets a client which is just leaving waits for ever. */

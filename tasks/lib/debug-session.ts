@@ -18,6 +18,8 @@ export interface Step {
   readonly close?: 'client' | 'delve'
   /** `initialized` of a later Delve went to the IDE: unless it begins to configure soon, call `unconfigured`. */
   readonly awaitsConfiguration?: boolean
+  /** The attach has halted the program, and the IDE is armed: call `stands` with the state of the program. */
+  readonly asksState?: boolean
 }
 
 export interface DapSession {
@@ -25,6 +27,8 @@ export interface DapSession {
   readonly fromDelve: (message: Message) => Step
   /** A Delve has been connected, whose program is in that state. */
   readonly delveUp: (state: ProgramState) => Step
+  /** How the program stands since the attach has halted it: it is shown so, or goes on. */
+  readonly stands: (state: ProgramState) => Step
   readonly delveGone: () => Step
   /** A line for the IDE's debug console. */
   readonly note: (line: string) => Step
@@ -74,14 +78,16 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
   let toClient: Message[] = []
   let close: Step['close']
   let awaitsConfiguration = false
+  let asksState = false
 
   function step(body: () => void): Step {
     toDelve = []
     toClient = []
     close = undefined
     awaitsConfiguration = false
+    asksState = false
     body()
-    return { toDelve, toClient, ...(close === undefined ? {} : { close }), awaitsConfiguration }
+    return { toDelve, toClient, ...(close === undefined ? {} : { close }), awaitsConfiguration, asksState }
   }
 
   // --- what goes out ---
@@ -182,6 +188,7 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
   function restart(request: Request): void {
     const { args: _, ...kept } = attachArguments()
     restarting = true
+    state = { kind: 'running' }
     ask(request, { arguments: { arguments: { ...kept, request: 'launch', rebuild: false } } })
   }
 
@@ -247,8 +254,8 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
 
   function greet(request: Request): void {
     if (request !== attach) return ask(request)
-    // a program that is halted already, by a panic or by another client, is shown where it stands instead of going on
-    ask(request, { arguments: { ...attachArguments(), ...(state.kind === 'halted' ? { stopOnEntry: true } : {}) } })
+    // Delve would let any program go on, also one that another client has halted, or that has panicked in this moment
+    ask(request, { arguments: { ...attachArguments(), stopOnEntry: true } })
   }
 
   function attachArguments(): Readonly<Record<string, unknown>> {
@@ -290,18 +297,23 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
   function stopped(body: unknown): void {
     // the halt that a restart begins with, which Delve tells when the new program is there already
     if (restarting && text(body, 'reason') === 'pause') return
-    let shown = record(body)
-    if (text(body, 'reason') === 'entry' && state.kind === 'halted') {
-      const panic = /panic|fatal/.test(state.why)
-      shown = {
-        ...shown,
-        reason: panic ? 'exception' : 'breakpoint',
-        ...(panic ? { description: state.why } : {}),
-        threadId: state.goroutine,
-      }
-    }
-    stoppedThread = Number(at(shown, 'threadId')) || stoppedThread
-    event('stopped', shown)
+    if (text(body, 'reason') === 'entry') asksState = true
+    else show(record(body))
+  }
+
+  function show(body: Readonly<Record<string, unknown>>): void {
+    stoppedThread = Number(at(body, 'threadId')) || stoppedThread
+    event('stopped', body)
+  }
+
+  function stands(now: ProgramState): void {
+    // undefined where nothing but the attach has halted it
+    const halted = state.kind === 'halted' ? state : now.kind === 'halted' && now.panic !== '' ? now : undefined
+    const body = { threadId: halted?.goroutine ?? 1, allThreadsStopped: true }
+    if (halted?.panic) show({ ...body, reason: 'exception', description: halted.panic })
+    else if (halted !== undefined) show({ ...body, reason: 'breakpoint' })
+    else if (at(attach?.arguments, 'stopOnEntry') === true) show({ ...body, reason: 'entry' })
+    else ask({ seq: 0, type: 'request', command: 'continue', arguments: { threadId: body.threadId } }, { ours: true })
   }
 
   // --- Delves come and go ---
@@ -360,6 +372,7 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
     fromClient: (message) => step(() => fromClient(message)),
     fromDelve: (message) => step(() => fromDelve(message)),
     delveUp: (found) => step(() => delveUp(found)),
+    stands: (found) => step(() => stands(found)),
     delveGone: () => step(delveGone),
     note: (line) => step(() => void (attaches > 0 && say(line))),
     refuse: (why) => step(() => refuse(why)),

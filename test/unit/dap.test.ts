@@ -58,6 +58,7 @@ framing.run()
 
 // --- the session ---
 
+type State = Parameters<DapSession['delveUp']>[0]
 const running = { kind: 'running' } as const
 const session = suite('dap session', { ide: undefined as unknown as Ide })
 
@@ -96,11 +97,11 @@ class Ide {
   event(event: string, body: unknown = {}): void {
     this.take(this.session.fromDelve({ seq: 9, type: 'event', event, body }))
   }
-  up = (state: Parameters<DapSession['delveUp']>[0] = running) => this.take(this.session.delveUp(state))
+  up = (state: State = running) => this.take(this.session.delveUp(state))
   gone = () => this.take(this.session.delveGone())
 
   /** VS Code's attach, up to a running program. */
-  attached(state: Parameters<DapSession['delveUp']>[0] = running): void {
+  attached(state: State = running): void {
     this.up(state)
     this.asks('initialize', { clientID: 'vscode' })
     this.answers(this.toDelve[0], { body: { supportsConfigurationDoneRequest: true } })
@@ -117,7 +118,7 @@ class Ide {
     this.answers(this.toDelve[0])
   }
   /** Answers our own initialize and attach; returns what the IDE saw of it. */
-  restored(state: Parameters<DapSession['delveUp']>[0] = running): Message[] {
+  restored(state: State = running): Message[] {
     const seen: Message[] = []
     this.up(state)
     seen.push(...this.toClient)
@@ -161,7 +162,9 @@ session('an attach passes through, with numbers of our own', ({ ide }) => {
     },
   ])
   const second = ide.asks('attach', { mode: 'remote' })
-  assert.equal(ide.toDelve, [{ seq: 2, type: 'request', command: 'attach', arguments: { mode: 'remote' } }])
+  assert.equal(ide.toDelve, [
+    { seq: 2, type: 'request', command: 'attach', arguments: { mode: 'remote', stopOnEntry: true } },
+  ])
   const attach = ide.toDelve[0]
   ide.event('capabilities', { capabilities: { supportTerminateDebuggee: true } })
   assert.equal(ide.toClient, [
@@ -338,18 +341,54 @@ session('a restart that Delve refuses afterwards is told', ({ ide }) => {
   )
 })
 
-session('a program that its debugger has halted is shown where it stands', ({ ide }) => {
-  ide.attached()
-  ide.gone()
-  ide.up({ kind: 'halted', goroutine: 7, why: 'unrecovered-panic' })
+const panic = { kind: 'halted', goroutine: 7, panic: 'unrecovered-panic' } as const
+const elsewhere = { kind: 'halted', goroutine: 9, panic: '' } as const
+
+session(
+  'after an attach the program goes on, or is shown where it stood before, or has panicked meanwhile',
+  ({ ide }) => {
+    ide.attached()
+    const cases: [title: string, before: State, now: State, IDE: object[], Delve: string[]][] = [
+      ['it ran', running, elsewhere, [], ['continue#5']],
+      ['it waited for a client', { kind: 'entry' }, { kind: 'entry' }, [], ['continue#5']],
+      ['it has panicked in the moment of the attach', running, panic, [{ reason: 'exception', threadId: 7 }], []],
+      ['it had panicked', panic, panic, [{ reason: 'exception', threadId: 7 }], []],
+      ['another client had halted it', elsewhere, elsewhere, [{ reason: 'breakpoint', threadId: 9 }], []],
+    ]
+    for (const [title, before, now, shown, passed] of cases) {
+      ide.gone()
+      ide.restored(before)
+      ide.configured()
+      ide.event('stopped', { reason: 'entry', threadId: 1, allThreadsStopped: true })
+      assert.equal([ide.last.asksState, ide.toClient], [true, []], title)
+      ide.take(ide.session.stands(now))
+      assert.equal(
+        ide.toClient.map((message) => {
+          const { reason, threadId } = (message as { body: { reason: string; threadId: number } }).body
+          return { reason, threadId }
+        }),
+        shown,
+        title,
+      )
+      assert.equal(short(ide.toDelve), passed, title)
+      ide.answers({ seq: 5, type: 'request', command: 'continue' })
+      assert.equal(ide.toClient, [], 'the answer is ours')
+    }
+  },
+)
+
+session('stopOnEntry of the IDE is kept', ({ ide }) => {
+  ide.up()
+  ide.asks('initialize')
   ide.answers(ide.toDelve[0])
-  assert.is((ide.toDelve[0] as { arguments?: { stopOnEntry?: boolean } }).arguments?.stopOnEntry, true)
+  ide.asks('attach', { mode: 'remote', stopOnEntry: true })
   ide.event('initialized')
   ide.configured()
   ide.event('stopped', { reason: 'entry', threadId: 1, allThreadsStopped: true })
+  ide.take(ide.session.stands(elsewhere))
   assert.equal(
-    ide.toClient.map((message) => 'body' in message && message.body),
-    [{ reason: 'exception', description: 'unrecovered-panic', threadId: 7, allThreadsStopped: true }],
+    [ide.toDelve, ide.toClient.map((message) => 'body' in message && message.body)],
+    [[], [{ reason: 'entry', threadId: 1, allThreadsStopped: true }]],
   )
 })
 
