@@ -15,6 +15,7 @@ export interface Story {
 
 const step = 300 // ms between two questions while a swap is under way
 const limit = 90_000 // ms for a swap to come to an end
+const patience = 3_000 // ms without an answer of the agent that are no news
 const justEnded = 'it has just ended' // the agent has not looked yet
 const noDebugger = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
 const none = 'no debugger has come up there - see npm run status-dev'
@@ -69,13 +70,19 @@ export function story(tell: (line: string) => void): Story {
   }
 }
 
-/** What the agent says once no swap is under way. */
+/** What the agent says once no swap is under way. Throws UserError where it says nothing. */
 async function settled(link: Link | undefined): Promise<{ pod: string; receipt: Receipt } | undefined> {
-  for (const end = Date.now() + limit; link !== undefined; await new Promise((resolve) => setTimeout(resolve, step))) {
-    const found = await link.receipt()
-    const { values } = found.receipt
-    const busy = values.get('result') === 'starting' || values.has('swapping') || values.get('reason') === justEnded
-    if (!busy || Date.now() > end) return found
+  const begin = Date.now()
+  for (let heard = begin; link !== undefined; await new Promise((resolve) => setTimeout(resolve, step))) {
+    try {
+      const found = await link.receipt()
+      heard = Date.now()
+      const { values } = found.receipt
+      const busy = values.get('result') === 'starting' || values.has('swapping') || values.get('reason') === justEnded
+      if (!busy || heard > begin + limit) return found
+    } catch (error) {
+      if (!(error instanceof UserError) || Date.now() > heard + patience) throw error
+    }
   }
   return undefined
 }

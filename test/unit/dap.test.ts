@@ -2,9 +2,11 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decoder, encode, type Message, opening } from '../../tasks/lib/dap.ts'
 import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug-session.ts'
+import type { Link } from '../../tasks/lib/debug-link.ts'
 import { debuggerFault } from '../../tasks/lib/debug-fault.ts'
 import { merged } from '../../tasks/lib/debug-editor.ts'
-import { plot } from '../../tasks/lib/debug-story.ts'
+import { plot, story } from '../../tasks/lib/debug-story.ts'
+import { UserError } from '../../tasks/lib/task.ts'
 
 // --- what a connection speaks, and how messages are framed ---
 
@@ -482,6 +484,26 @@ tale('one line for what has happened', () => {
     ['wrapper=dlv exec,result=crashed,reason=exit status 3', 'nothing runs now (exit status 3)'],
   ]
   for (const [now, line] of cases) assert.is(plot(old, receipt(now)), line)
+})
+
+tale('an agent that does not answer once costs no line', async () => {
+  const pod = (line: string) => ({ pod: 'p', receipt: receipt(line) })
+  const answers = [
+    pod('wrapper=dlv exec,result=running,pid=7,sha256=aaaaaaaa11,version=v1,run=wrapped'),
+    new UserError('p: no agent answers (exit code 1) - run npm run switch-dev'),
+    pod('wrapper=dlv exec,result=running,pid=8,sha256=bbbbbbbb22,version=v2,run=wrapped'),
+  ]
+  const told = new Promise<string>((resolve) => {
+    const { begin, changed } = story(resolve)
+    const next = async () => {
+      const answer = answers.shift()
+      if (answer === undefined || answer instanceof Error) throw answer
+      if (answers.length === 2) setTimeout(changed, 50) // a swap
+      return answer
+    }
+    begin({ receipt: next } as unknown as Link)
+  })
+  assert.is(await told, 'p: swapped: v1 aaaaaaaa → v2 bbbbbbbb')
 })
 
 tale('why Delve did not start it, with both sides', () => {
