@@ -158,6 +158,23 @@ lock('stays with a holder that is slow but goes on', async (box) => {
   box.serves(await agent.ready('v2'), first)
 })
 
+lock(
+  'that was a killed sender’s goes on, and the binary keeps its name where the next one comes and falls back',
+  async (box) => {
+    const { agent } = await box.serving({ delay: 4 }, { env: { LIMIT: '20' } })
+    const first = program({ version: 'v2' })
+    const upload = box.opened()
+    await upload.greeted()
+    upload.send(header(first, { by: 'jane@laptop' }))
+    upload.send(first)
+    await until(() => fs.existsSync(path.join(box.state, 'swapping')), 10, 'the end of the old program to begin')
+    upload.kill('SIGKILL')
+    const { code, receipt } = await box.put({ version: 'v3', dies: 0, code: 3 }, { by: 'joe@desk' })
+    assert.equal([code, receipt.result, receipt.by], [1, 'rolled-back', 'jane@laptop'])
+    box.serves(await agent.ready('v2', { nth: 2 }), first)
+  },
+)
+
 lock('is not taken by one that only reads the greeting', async (box) => {
   await box.serving()
   const idle = box.opened()
