@@ -133,6 +133,13 @@ wrapper('that loads does not hide a crash', async (box) => {
   box.serves(await agent.ready('v1', { nth: 2 }), bytes)
 })
 
+wrapper('that holds its program for a while does not hide a crash after it', async (box) => {
+  const { agent, bytes } = await wrapped(box, 'hold=2.4', {}, { env: { SETTLE: String(real(1.5)), LIMIT: '20' } })
+  const { receipt } = await box.put({ version: 'v2', dies: real(2.8), code: 3 })
+  assert.is(receipt.result, 'rolled-back')
+  box.serves(await agent.ready('v1', { nth: 2 }), bytes)
+})
+
 wrapper('that halts its program keeps it for the debugger', async (box) => {
   box.install({ version: 'v1' })
   const agent = box.agent({ flags: through(box, 'halt'), env: { LIMIT: '20' } })

@@ -5,6 +5,7 @@
 //	stubborn     ignores TERM
 //	dies=SECONDS leaves the program alone after that time
 //	load=SECONDS halts the program for that time before its first instruction, as Delve does while it loads
+//	hold=SECONDS lets it run for a quarter of that time, then halts it for the rest, as an IDE's attach does
 //	halt         halts it there until USR1
 //	break        halts it at USR1, and lets it go on at the next
 //	restart      at USR1 kills it and starts it anew a second later, as an IDE's Restart does
@@ -69,6 +70,12 @@ func main() {
 		}
 		if mode == "load" && len(halted) > 0 && time.Since(began) > after {
 			halted = release(halted)
+		}
+		if mode == "hold" && len(halted) == 0 && time.Since(began) > after/4 {
+			halted = halt(pid)
+		}
+		if mode == "hold" && time.Since(began) > after {
+			halted, mode = release(halted), "held"
 		}
 		if mode == "dies" && time.Since(began) > after {
 			os.Exit(endsWith)
