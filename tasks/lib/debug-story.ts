@@ -16,6 +16,7 @@ export interface Story {
 const step = 300 // ms between two questions while a swap is under way
 const limit = 90_000 // ms for a swap to come to an end
 const patience = 3_000 // ms without an answer of the agent that are no news
+const again = 2_000 // ms until the next question where nothing runs: no Delve tells what comes next
 const justEnded = 'it has just ended' // the agent has not looked yet
 const noDebugger = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
 const none = 'no debugger has come up there - see npm run status-dev'
@@ -47,6 +48,7 @@ export function story(tell: (line: string) => void): Story {
         told = line
         reason = fault(now.receipt)
         if (now.receipt.values.has('pid')) last = now
+        else setTimeout(changed, again).unref()
       } catch (error) {
         if (!(error instanceof UserError)) throw error
         reason = error.message

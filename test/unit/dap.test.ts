@@ -506,6 +506,32 @@ tale('an agent that does not answer once costs no line', async () => {
   assert.is(await told, 'p: swapped: v1 aaaaaaaa → v2 bbbbbbbb')
 })
 
+tale('what comes where nothing ran is told without a Delve', async () => {
+  const none = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
+  const answers = [
+    'wrapper=dlv exec,result=running,pid=7,sha256=aaaaaaaa11,version=v1,run=wrapped',
+    'wrapper=dlv exec,result=crashed,reason=exit status 3',
+    'wrapper=dlv exec,result=running,pid=9,sha256=bbbbbbbb22,version=v2,run=plain',
+  ]
+  const told: string[] = []
+  let late: NodeJS.Timeout | undefined
+  await new Promise<void>((resolve) => {
+    late = setTimeout(resolve, 10_000)
+    const { begin, changed } = story((line) => {
+      told.push(line)
+      if (answers.length === 0) resolve()
+    })
+    const next = () => {
+      const answer = answers.shift() ?? ''
+      if (answers.length === 2) setTimeout(changed, 50) // its Delve has gone
+      return Promise.resolve({ pod: 'p', receipt: receipt(answer) })
+    }
+    begin({ receipt: next } as unknown as Link)
+  })
+  clearTimeout(late)
+  assert.equal(told, ['p: nothing runs now (exit status 3)', `p: swapped: v1 aaaaaaaa → v2 bbbbbbbb - ${none}`])
+})
+
 tale('why Delve did not start it, with both sides', () => {
   const gone = 'not started by its wrapper (exit status 1)'
   const old =
