@@ -24,7 +24,6 @@ const dapPatience = 6_000 // ms that an IDE waits for its first Delve
 const entryPatience = 1_000 // ms for --continue to take effect
 const configurePatience = 1_500 // ms for an IDE to answer `initialized`
 const goodbye = 5_000 // ms for clearing the breakpoints
-const running: ProgramState = { kind: 'running' }
 const insistence = 1_000 // ms without an answer to a client that has halted the program
 
 /** `rules` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
@@ -123,16 +122,16 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
         clearTimeout(unconfigured)
         unconfigured = setTimeout(() => take(session.unconfigured()), configurePatience)
       }
-      if (asksState === true) void stands(probe)
+      if (asksState === true && probe !== undefined) void stands(probe)
       if (close === 'client') {
         ending = left
         socket.destroySoon()
       }
       if (close !== undefined) delve?.destroy()
     }
-    const stands = async (asked: Rpc | undefined) => {
-      const state = asked === undefined ? running : await programState(asked).catch(() => running)
-      if (asked === probe) take(session.stands(state))
+    const stands = async (asked: Rpc) => {
+      const state = await programState(asked).catch((): ProgramState => ({ kind: 'running' }))
+      if (asked === probe) take(session.stands(state)) // else another Delve has come meanwhile
     }
     const each = (decoded: (chunk: Buffer) => Message[], step: (message: Message) => Step, from: Socket) =>
       from.on('data', (chunk: Buffer) => {

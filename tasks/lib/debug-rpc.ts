@@ -85,7 +85,7 @@ export async function programState({ call }: Rpc): Promise<ProgramState> {
   if (at(state, 'Running') === true) return { kind: 'running' }
   if (at(state, 'exited') === true) return { kind: 'gone' }
   if (text(state, 'stopReason') === 'launched') return { kind: 'entry' }
-  // a halt that comes with a panic leaves another thread the current one
+  // where a halt comes together with a panic, another thread may be the current one
   const thread = [at(state, 'currentThread'), ...items(state, 'Threads')].find((each) => panicOf(each) !== '')
   const goroutine = Number(text(thread, 'goroutineID') || text(state, 'currentGoroutine', 'id') || 1)
   return { kind: 'halted', goroutine, panic: panicOf(thread) }

@@ -29,12 +29,14 @@ export function story(tell: (line: string) => void): Story {
   let told = ''
   let occasions = 0
   let asking = false
+  let next: NodeJS.Timeout | undefined
   let reason = ''
 
   async function ask(): Promise<void> {
     asking = true
     for (let seen = -1; seen !== occasions;) {
       seen = occasions
+      clearTimeout(next)
       try {
         const now = await settled(link)
         if (now === undefined) continue
@@ -48,7 +50,7 @@ export function story(tell: (line: string) => void): Story {
         told = line
         reason = fault(now.receipt)
         if (now.receipt.values.has('pid')) last = now
-        else setTimeout(changed, again).unref()
+        else next = setTimeout(changed, again).unref()
       } catch (error) {
         if (!(error instanceof UserError)) throw error
         reason = error.message

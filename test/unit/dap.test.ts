@@ -486,49 +486,44 @@ tale('one line for what has happened', () => {
   for (const [now, line] of cases) assert.is(plot(old, receipt(now)), line)
 })
 
-tale('an agent that does not answer once costs no line', async () => {
-  const pod = (line: string) => ({ pod: 'p', receipt: receipt(line) })
-  const answers = [
-    pod('wrapper=dlv exec,result=running,pid=7,sha256=aaaaaaaa11,version=v1,run=wrapped'),
-    new UserError('p: no agent answers (exit code 1) - run npm run switch-dev'),
-    pod('wrapper=dlv exec,result=running,pid=8,sha256=bbbbbbbb22,version=v2,run=wrapped'),
-  ]
-  const told = new Promise<string>((resolve) => {
-    const { begin, changed } = story(resolve)
-    const next = async () => {
-      const answer = answers.shift()
-      if (answer === undefined || answer instanceof Error) throw answer
-      if (answers.length === 2) setTimeout(changed, 50) // a swap
-      return answer
-    }
-    begin({ receipt: next } as unknown as Link)
-  })
-  assert.is(await told, 'p: swapped: v1 aaaaaaaa → v2 bbbbbbbb')
-})
-
-tale('what comes where nothing ran is told without a Delve', async () => {
-  const none = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
-  const answers = [
-    'wrapper=dlv exec,result=running,pid=7,sha256=aaaaaaaa11,version=v1,run=wrapped',
-    'wrapper=dlv exec,result=crashed,reason=exit status 3',
-    'wrapper=dlv exec,result=running,pid=9,sha256=bbbbbbbb22,version=v2,run=plain',
-  ]
+/** The lines that are told, up to that many, while the agent gives these answers one after the other; a Delve goes after the first. */
+async function lines(count: number, answers: (string | UserError)[]): Promise<string[]> {
   const told: string[] = []
   let late: NodeJS.Timeout | undefined
   await new Promise<void>((resolve) => {
     late = setTimeout(resolve, 10_000)
     const { begin, changed } = story((line) => {
-      told.push(line)
-      if (answers.length === 0) resolve()
+      if (told.push(line) === count) resolve()
     })
-    const next = () => {
-      const answer = answers.shift() ?? ''
-      if (answers.length === 2) setTimeout(changed, 50) // its Delve has gone
-      return Promise.resolve({ pod: 'p', receipt: receipt(answer) })
+    const all = answers.length
+    const next = async () => {
+      const answer = answers.shift() ?? new UserError('there is no more')
+      if (answer instanceof UserError) throw answer
+      if (answers.length === all - 1) setTimeout(changed, 50)
+      return { pod: 'p', receipt: receipt(answer) }
     }
     begin({ receipt: next } as unknown as Link)
   })
   clearTimeout(late)
+  return told
+}
+
+tale('an agent that does not answer once costs no line', async () => {
+  const told = await lines(1, [
+    'wrapper=dlv exec,result=running,pid=7,sha256=aaaaaaaa11,version=v1,run=wrapped',
+    new UserError('p: no agent answers (exit code 1) - run npm run switch-dev'),
+    'wrapper=dlv exec,result=running,pid=8,sha256=bbbbbbbb22,version=v2,run=wrapped',
+  ])
+  assert.equal(told, ['p: swapped: v1 aaaaaaaa → v2 bbbbbbbb'])
+})
+
+tale('what comes where nothing ran is told without a Delve', async () => {
+  const none = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
+  const told = await lines(2, [
+    'wrapper=dlv exec,result=running,pid=7,sha256=aaaaaaaa11,version=v1,run=wrapped',
+    'wrapper=dlv exec,result=crashed,reason=exit status 3',
+    'wrapper=dlv exec,result=running,pid=9,sha256=bbbbbbbb22,version=v2,run=plain',
+  ])
   assert.equal(told, ['p: nothing runs now (exit status 3)', `p: swapped: v1 aaaaaaaa → v2 bbbbbbbb - ${none}`])
 })
 
