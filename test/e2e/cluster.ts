@@ -88,6 +88,14 @@ export async function loadImage(image: string): Promise<void> {
   // into any other cluster the images are brought beforehand, by whoever runs the tests there
 }
 
+/**
+ * Removes images from the Docker engine; says what it could not. Their untagged parents stay until test/cluster/down: a build
+ * in another file shares them, and Docker's own builder fails where one goes that it has just found (unknown parent image ID).
+ */
+export async function removeImages(...images: string[]): Promise<void> {
+  await tool('docker', ['rmi', '-f', '--no-prune', ...images]).catch((error: Error) => console.error(error.message))
+}
+
 /** The address of a pod, once it has one. */
 export function podIP(namespace: string, pod: string, limit = 60): Promise<string> {
   return until(`the address of pod ${pod}`, limit, () =>

@@ -1,11 +1,11 @@
 // A debug session on the cluster, on one socket, with a service whose debug build has 40 MB: twenty swaps, one from a breakpoint, a crash, a plain build, a colleague's swap, and the end.
 import { copyFileSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { root } from '../../tasks/lib/task.ts'
 import { checkout } from '../lib/checkout.ts'
 import { DapClient, stopsAt, stopsInTheEnd } from '../lib/debugged.ts'
+import { suite } from '../lib/suite.ts'
 import { cluster } from './cluster.ts'
 import { Debugging } from './debugging.ts'
 import { deployOn, devPods, project, ways, type Project } from './project.ts'

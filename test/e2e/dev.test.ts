@@ -1,10 +1,10 @@
 // The daily loop on a real cluster: in a terminal as a person drives it, and without one as a program does.
 import { spawn, type ChildProcess } from 'node:child_process'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
 import { objects } from '../lib/json.ts'
 import { ended } from '../lib/checkout.ts'
+import { suite } from '../lib/suite.ts'
 import { cluster, until } from './cluster.ts'
 import { devPods, project, ways, type Project } from './project.ts'
 

@@ -2,11 +2,11 @@
 import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
 import { objects } from '../lib/json.ts'
+import { suite } from '../lib/suite.ts'
 import { cluster, tool, until } from './cluster.ts'
 import { developer, devPods, project, type Project } from './project.ts'
 

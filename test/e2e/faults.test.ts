@@ -1,10 +1,10 @@
 // What goes wrong on a real cluster, and the right outcome: several pods, two developers, pods that go, are full, or never come.
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { header } from '../../tasks/lib/deliver.ts'
-import { cluster, until } from './cluster.ts'
+import { suite } from '../lib/suite.ts'
+import { cluster, loadImage, removeImages, tool, until } from './cluster.ts'
 import { Link } from './link.ts'
 import { devPods, project, timedDeploy, type Project } from './project.ts'
 
@@ -191,7 +191,6 @@ faults(
     const run = it.run('generate-deployment-dev', [], { code: 1 })
     assert.match((await run).stderr, /the first deploy would overwrite/)
     // the sidecars have an image of their own, as sidecars do
-    const { tool, loadImage } = await import('./cluster.ts')
     await tool('docker', ['tag', 'local/busybox:1', `local/${it.namespace}-side:1`])
     await loadImage(`local/${it.namespace}-side:1`)
     it.checkout.file(
@@ -219,7 +218,7 @@ faults(
     )
     it.set({})
     await wrong.catch(() => undefined)
-    await tool('docker', ['rmi', `local/${it.namespace}-side:1`]).catch(() => undefined)
+    await removeImages(`local/${it.namespace}-side:1`)
     it.checkout.file('manifests/deployment.yml', manifest.replace('replicas: 3', 'replicas: 1'))
     await it.run('generate-deployment-dev')
   },

@@ -2,8 +2,8 @@
 import { execFileSync } from 'node:child_process'
 import { readdirSync, realpathSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { suite } from '../lib/suite.ts'
 import { devPods, project, type Project } from './project.ts'
 
 /** Paths of kubectl.1.NN beside the kubectl on PATH, as the Google Cloud SDK installs them, and of kubectl itself. */

@@ -1,7 +1,7 @@
 // A container with a tight memory limit: a plain deploy never gets it killed, and Delve is not begun where it would be.
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { suite } from '../lib/suite.ts'
 import { until } from './cluster.ts'
 import { devPods, project, ways, type Project } from './project.ts'
 

@@ -1,6 +1,6 @@
 // The permissions that the README asks for are enough: a user with that Role alone goes through the daily tasks.
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { suite } from '../lib/suite.ts'
 import { developer, devPods, project, type Project } from './project.ts'
 
 const permissions = suite<{ it: Project; kubeconfig: string }>('permissions')

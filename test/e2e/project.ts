@@ -6,7 +6,7 @@ import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
 import { checkout, ended, type Checkout, type Ended } from '../lib/checkout.ts'
-import { cluster, httpGet, kubectl, loadImage, namespace, podURL, tool, until } from './cluster.ts'
+import { cluster, httpGet, kubectl, loadImage, namespace, podURL, removeImages, tool, until } from './cluster.ts'
 
 /** How dev pods come about, and where they then have what. */
 export interface Mode {
@@ -142,7 +142,7 @@ export async function project(word: string, mode: Mode = modes[0]): Promise<Proj
     async remove() {
       copy.remove()
       await space.remove()
-      await tool('docker', ['rmi', '-f', dev, prod]).catch(() => undefined)
+      await removeImages(dev, prod)
     },
   }
   made.set({})

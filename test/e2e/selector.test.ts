@@ -1,6 +1,6 @@
 // A selector cannot be changed: that one workload is deleted by name, and made anew.
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { suite } from '../lib/suite.ts'
 import { devPods, project, type Project } from './project.ts'
 
 const selector = suite<{ it: Project }>('an immutable selector')

@@ -2,9 +2,9 @@
 // without an edit by hand, gets a new binary, and is production again.
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { cluster, httpGet, loadImage, podURL, tool, until } from './cluster.ts'
+import { suite } from '../lib/suite.ts'
+import { cluster, httpGet, loadImage, podURL, removeImages, tool, until } from './cluster.ts'
 import { modes, project, type Project } from './project.ts'
 
 interface Service {
@@ -213,7 +213,7 @@ for (const service of services) {
       assert.is(await it.kubectl(['diff', '-f', join(dir, production)]), '')
     } finally {
       await it.kubectl(['delete', kind, name, '--wait=false', '--ignore-not-found'])
-      await tool('docker', ['rmi', '-f', image])
+      await removeImages(image)
     }
   })
 }

@@ -1,10 +1,10 @@
 // Two developers on one service, at the same time: no deploy is lost without its owner being told, in fifty of them.
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
 import { checkout, type Checkout, type Ended } from '../lib/checkout.ts'
+import { suite } from '../lib/suite.ts'
 import { until } from './cluster.ts'
 import { deployOn, devPods, project, type Project } from './project.ts'
 

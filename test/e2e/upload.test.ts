@@ -1,7 +1,7 @@
 // What goes wrong during an upload, three times each: no wrong outcome. `npm run bench -- --faults` tries each 30 times.
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { faults, Field } from '../../bench/faults.ts'
+import { suite } from '../lib/suite.ts'
 
 const upload = suite<{ field: Field }>('upload')
 upload.before(async (context) => void (context.field = await Field.make()))

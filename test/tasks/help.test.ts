@@ -1,10 +1,10 @@
 // README.md and --help never disagree: each task's help is from one place, and the README repeats it word for word.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { root } from '../../tasks/lib/task.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
+import { suite } from '../lib/suite.ts'
 
 const readme = readFileSync(join(root, 'README.md'), 'utf8')
 const tasks = readdirSync(join(root, 'tasks'))

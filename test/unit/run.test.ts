@@ -68,6 +68,16 @@ runner('is red in each way in which uvu alone is green', async ({ copy }) => {
   assert.match(stdout, /\n\d+ passed, 1[2-9] failed\n$/)
 })
 
+runner("says why a suite's before hook failed", async ({ copy }) => {
+  cpSync(fileURLToPath(new URL('../lib/suite.ts', import.meta.url)), `${copy.dir}/test/lib/suite.ts`)
+  const body = `const own = suite('own')\nown.before(async () => { throw new Error('no pod came') })\nown('x', () => {})\nown.run()\n`
+  copy.file('test/a.test.ts', `import { suite } from './lib/suite.ts'\n${body}`)
+  const { code, stdout } = await copy.run('test/run.ts')
+  assert.is(code, 1)
+  assert.match(stdout, /\nbefore own: Error: no pod came\n {4}at /)
+  assert.match(stdout, /0 of 1 passed\n0 passed, 1 failed\n$/)
+})
+
 runner('is red where no file matches', async ({ copy }) => {
   copy.file('test/a.test.ts', `${head}${pass}test.run()`)
   const { code, stderr } = await copy.run('test/run.ts', ['nothing'])
