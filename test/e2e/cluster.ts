@@ -1,6 +1,7 @@
 // The cluster that the end-to-end tests run on, and what they ask of it: test/cluster, or another one (E2E_KUBECONFIG).
 import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
+import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { environment } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
@@ -61,10 +62,17 @@ export function tool(command: string, args: readonly string[], { input = '', lim
   })
 }
 
-/** Makes a namespace whose name begins with a word, and waits until pods can be made in it. */
+const maker = 'hotswap-dev.test/pid' // label: of the process that made a namespace
+
+/**
+ * Makes a namespace whose name begins with a word, and waits until pods can be made in it. On the cluster of test/cluster,
+ * those of processes that were killed are removed.
+ */
 export async function namespace(word: string): Promise<Namespace> {
+  if ((await cluster()).owned) await sweep()
   const name = `${word}-${randomBytes(4).toString('hex')}`
-  await kubectl(['create', 'namespace', name])
+  const metadata = { name, labels: { [maker]: String(process.pid) } }
+  await kubectl(['create', '-f', '-'], { input: JSON.stringify({ apiVersion: 'v1', kind: 'Namespace', metadata }) })
   await until(`the service account of namespace ${name}`, 30, () =>
     kubectl(['get', 'serviceaccount', 'default', '-n', name, '--ignore-not-found', '-o', 'name']),
   )
@@ -77,6 +85,17 @@ export async function namespace(word: string): Promise<Namespace> {
       await kubectl(['wait', '--for=delete', `namespace/${name}`, '--timeout=120s'], { limit: 130 })
     },
   }
+}
+
+async function sweep(): Promise<void> {
+  const labelled = '{{range .items}}{{.metadata.name}} {{index .metadata.labels "' + maker + '"}}{{"\\n"}}{{end}}'
+  const list = await kubectl(['get', 'namespaces', '-l', maker, '-o', `go-template=${labelled}`])
+  const left = list
+    .split('\n')
+    .map((line) => line.split(' '))
+    .filter(([, pid]) => pid !== undefined && !existsSync(`/proc/${pid}`))
+    .map(([name = '']) => name)
+  if (left.length > 0) await kubectl(['delete', 'namespace', ...left, '--ignore-not-found', '--wait=false'])
 }
 
 /** Brings an image from the Docker engine into the cluster, as the one that its pods use. */
