@@ -5,12 +5,11 @@ import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/settings.ts'
 import { root } from '../../tasks/lib/task.ts'
 import { suite } from '../lib/suite.ts'
-import { cluster, kubectl, namespace, until } from './cluster.ts'
+import { cluster, kubectl, namespace, until, type Namespace } from './cluster.ts'
 
 const harness = suite('the namespaces of the tests')
 
 harness('one whose process was killed is removed, one whose process lives is not', async () => {
-  const own = await namespace('own')
   const module = JSON.stringify(join(root, 'test/e2e/cluster.ts'))
   const code = `import(${module}).then(async ({ namespace }) => { console.log((await namespace('left')).name); setInterval(() => {}, 1000) })`
   const child = spawn(process.execPath, ['--import', 'tsx', '-e', code], {
@@ -19,20 +18,24 @@ harness('one whose process was killed is removed, one whose process lives is not
     stdio: ['ignore', 'pipe', 'ignore'],
   })
   let name = ''
+  let own: Namespace | undefined
   child.stdout.on('data', (chunk: Buffer) => void (name += chunk.toString().trim()))
   try {
     await until('a namespace of the other process', 60, async () => name)
-    await namespace('more').then((more) => more.remove())
+    own = await namespace('own')
     assert.is(await phase(name), 'Active')
   } finally {
     child.kill('SIGKILL')
     await new Promise((resolve) => child.once('close', resolve))
   }
   const next = await namespace('next')
-  if ((await cluster()).owned) assert.not.equal(await phase(name), 'Active')
-  await kubectl(['delete', 'namespace', name, '--ignore-not-found'])
-  assert.is(await phase(own.name), 'Active')
-  await Promise.all([own.remove(), next.remove()])
+  try {
+    if ((await cluster()).owned) assert.not.equal(await phase(name), 'Active')
+    assert.is(await phase(own.name), 'Active')
+  } finally {
+    await kubectl(['delete', 'namespace', name, '--ignore-not-found'])
+    await Promise.all([own.remove(), next.remove()])
+  }
 })
 
 const phase = (name: string) =>

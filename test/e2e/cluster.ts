@@ -87,9 +87,10 @@ export async function namespace(word: string): Promise<Namespace> {
   }
 }
 
+/** Removes the namespaces whose process is gone. */
 async function sweep(): Promise<void> {
-  const labelled = '{{range .items}}{{.metadata.name}} {{index .metadata.labels "' + maker + '"}}{{"\\n"}}{{end}}'
-  const list = await kubectl(['get', 'namespaces', '-l', maker, '-o', `go-template=${labelled}`])
+  const nameAndPid = `{{range .items}}{{.metadata.name}} {{index .metadata.labels "${maker}"}}{{"\\n"}}{{end}}`
+  const list = await kubectl(['get', 'namespaces', '-l', maker, '-o', `go-template=${nameAndPid}`])
   const left = list
     .split('\n')
     .map((line) => line.split(' '))
