@@ -10,7 +10,8 @@ export interface Rpc {
 }
 
 const patience = 5_000 // ms
-const halting = { name: 'halt' }
+/** The argument of `Command` that halts the program. */
+export const halting = { name: 'halt' }
 const insistence = 300 // ms
 const underway = 200 // ms from Delve's word that the program runs until it does: a halt in between is lost
 

@@ -16,6 +16,8 @@ export interface Step {
   readonly toClient: readonly Message[]
   /** The connection that is to be closed then: the IDE has left, or this Delve cannot be attached to. */
   readonly close?: 'client' | 'delve'
+  /** Delve has been asked what it halts the program for, and has not answered. */
+  readonly awaitsHalt?: boolean
   /** `initialized` of a later Delve went to the IDE: unless it begins to configure soon, call `unconfigured`. */
   readonly awaitsConfiguration?: boolean
   /** The attach has halted the program, and the IDE is armed: call `stands` with the state of the program. */
@@ -46,6 +48,7 @@ export interface DapSession {
  */
 type Phase = 'away' | 'greeting' | 'configuring' | 'live'
 
+const halting = /^(attach|pause|set(Function|Instruction)?Breakpoints)$/
 const retry = 'the program is being replaced - try again in a moment'
 
 /** A session for an IDE that has just connected. `rules` are the path mapping of one that brings none. */
@@ -87,7 +90,8 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
     awaitsConfiguration = false
     asksState = false
     body()
-    return { toDelve, toClient, ...(close === undefined ? {} : { close }), awaitsConfiguration, asksState }
+    const awaitsHalt = [...open.values()].some(({ request }) => halting.test(request.command))
+    return { toDelve, toClient, ...(close === undefined ? {} : { close }), awaitsHalt, awaitsConfiguration, asksState }
   }
 
   // --- what goes out ---
