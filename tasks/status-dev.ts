@@ -1,6 +1,6 @@
 // Shows what runs in every dev pod, as its agent proves it.
 import { sha256Of } from './lib/builds.ts'
-import type { Receipt } from './lib/receipt.ts'
+import { reasonOf, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { mode, statusOf, table } from './lib/status.ts'
 import { print, say, task, UserError } from './lib/task.ts'
@@ -63,7 +63,7 @@ function row(pod: Pod, receipt: Receipt, built: string | undefined): Readonly<Re
     RESTARTS: `${value('restarts')}${own}`,
     BY: value('by'),
     DEPLOYED: value('deployed'),
-    REASON: value('reason'),
+    REASON: reasonOf(receipt),
   }
   return Object.fromEntries(Object.entries(cells).map(([key, text]) => [key, text === '' ? '-' : text]))
 }

@@ -1,7 +1,7 @@
 // The story: what happened to the program under the debugger, one line each time, from what the agent says.
 import type { Link } from './debug-link.ts'
 import { debuggerFault } from './debug-fault.ts'
-import { binaryWords, type Receipt } from './receipt.ts'
+import { binaryWords, reasonOf, type Receipt } from './receipt.ts'
 import { UserError } from './task.ts'
 
 export interface Story {
@@ -92,11 +92,11 @@ async function settled(link: Link | undefined): Promise<{ pod: string; receipt: 
 }
 
 /** What has happened to the program that ran before, in one line; empty where nothing has. Pure. */
-export function plot(before: Receipt, { values, log }: Receipt): string {
-  const now = { values, log }
+export function plot(before: Receipt, now: Receipt): string {
+  const { values } = now
   const value = (key: string) => values.get(key) ?? ''
   const same = (key: string) => value(key) === before.values.get(key)
-  const because = `(${value('reason') || 'no reason given'})`
+  const because = `(${reasonOf(now) || 'no reason given'})`
   if (!values.has('pid')) return joined(`nothing runs now ${because}`, fault(now))
   if (same('pid')) return same('reason') ? '' : fault(now)
   if (value('result') === 'rolled-back')

@@ -7,7 +7,10 @@ export const protocol = 1
 
 /** One block: a greeting or a receipt. */
 export interface Receipt {
-  /** The first value of each key, without control characters. */
+  /**
+   * The first value of each key, without control characters. `reported` is the reason in the agent's report where one of this
+   * moment stands before it: a binary that is back after a crash can be halted.
+   */
   readonly values: ReadonlyMap<string, string>
   /** The last output of a program that crashed. */
   readonly log: readonly string[]
@@ -48,9 +51,15 @@ export async function* receipts(
         wait(clean(value))
       } else if (key === 'log') log.push(clean(value))
       else if (key !== '' && !values.has(key)) values.set(key, clean(value))
+      else if (key === 'reason') values.set('reported', clean(value))
     }
     if (length > longest) throw new UserError('its answer has no end: is that the agent?')
   }
+}
+
+/** Why the result is what it is; empty where nothing is to be said. */
+export function reasonOf({ values }: Receipt): string {
+  return (values.get('result') === 'rolled-back' && values.get('reported')) || (values.get('reason') ?? '')
 }
 
 /** Version and 8 digits of the hash, as every task shows a binary. */

@@ -481,6 +481,10 @@ tale('one line for what has happened', () => {
       'wrapper=dlv exec,result=rolled-back,pid=8,sha256=aaaaaaaa11,version=v1,run=wrapped,reason=exit status 3',
       'the new binary crashed (exit status 3), v1 aaaaaaaa is back',
     ],
+    [
+      'wrapper=dlv exec,reason=halted,result=rolled-back,pid=8,sha256=aaaaaaaa11,run=wrapped,reported=exit status 3',
+      'the new binary crashed (exit status 3), aaaaaaaa is back',
+    ],
     ['wrapper=dlv exec,result=crashed,reason=exit status 3', 'nothing runs now (exit status 3)'],
   ]
   for (const [now, line] of cases) assert.is(plot(old, receipt(now)), line)

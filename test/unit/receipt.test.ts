@@ -36,6 +36,11 @@ test('blocks are told as they are meant, however the bytes come', async () => {
     ['two blocks', 'a=1\n\nb=2\n\n', [block({ a: '1' }), block({ b: '2' })]],
     ['an empty block', '\n', [block({})]],
     ['the first of a key', 'sha256=1\nsha256=2\n\n', [block({ sha256: '1' })]],
+    [
+      'a reason of now before that of the report',
+      'reason=halted\nreason=b\n\n',
+      [block({ reason: 'halted', reported: 'b' })],
+    ],
     ['each log line', 'log=a\nlog=\nlog=a=b\n\n', [block({}, 'a', '', 'a=b')]],
     ['an empty value', 'version=\nversion=v1\n\n', [block({ version: '' })]],
     ['a value with =', 'reason=a=b\n\n', [block({ reason: 'a=b' })]],
