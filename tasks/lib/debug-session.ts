@@ -48,7 +48,8 @@ export interface DapSession {
  */
 type Phase = 'away' | 'greeting' | 'configuring' | 'live'
 
-const halting = /^(attach|pause|set(Function|Instruction)?Breakpoints)$/
+/** The requests that Delve halts a running program for, before it answers. */
+const needsHalt = /^(attach|pause|set(Function|Instruction)?Breakpoints)$/
 const retry = 'the program is being replaced - try again in a moment'
 
 /** A session for an IDE that has just connected. `rules` are the path mapping of one that brings none. */
@@ -90,7 +91,7 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
     awaitsConfiguration = false
     asksState = false
     body()
-    const awaitsHalt = [...open.values()].some(({ request }) => halting.test(request.command))
+    const awaitsHalt = [...open.values()].some(({ request }) => needsHalt.test(request.command))
     return { toDelve, toClient, ...(close === undefined ? {} : { close }), awaitsHalt, awaitsConfiguration, asksState }
   }
 
