@@ -1,7 +1,7 @@
 // Brings up the dev pods, or the local sandbox, and waits until their agents answer.
 import { basename } from 'node:path'
 import { settings } from './lib/settings.ts'
-import { statusOf } from './lib/status.ts'
+import { settledStatus } from './lib/status.ts'
 import { say, task } from './lib/task.ts'
 import { target } from './lib/target.ts'
 
@@ -25,7 +25,7 @@ await task(about, async ({ operands }) => {
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
     const { pods } = await there.pods()
     for (const pod of pods) {
-      const { values } = await statusOf(there, pod)
+      const { values } = await settledStatus(there, pod, 1000 * (chosen.settle + chosen.limit))
       const why = values.get('reason') ?? ''
       say(
         `${pod.name}: the agent answers (${values.get('result')}${why === '' ? '' : `: ${why}`}, agent ${values.get('agent')})`,

@@ -5,6 +5,7 @@ import { UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
 
 const limit = 20_000 // ms
+const step = 200 // ms between two looks at a process that has just begun
 
 /** The receipt of what runs in the pod. Throws UserError where no agent answers. */
 export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
@@ -40,6 +41,14 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
     // what the child has started may hold them open for long
     child.stdout?.destroy()
     child.stderr?.destroy()
+  }
+}
+
+/** The same once the new process has lived SETTLE or has not, or after `patience` ms as it then is. Throws UserError as statusOf does. */
+export async function settledStatus(target: Target, pod: Pod, patience: number): Promise<Receipt> {
+  for (const end = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, step))) {
+    const receipt = await statusOf(target, pod)
+    if (receipt.values.get('result') !== 'starting' || Date.now() > end) return receipt
   }
 }
 

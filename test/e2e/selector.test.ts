@@ -6,6 +6,7 @@ import { devPods, project, type Project } from './project.ts'
 const selector = suite<{ it: Project }>('an immutable selector')
 selector.before(async (context) => {
   context.it = await project('selector')
+  context.it.set({ SETTLE: '5' }) // a pod is ready before
   await devPods(context.it)
 })
 selector.after(async ({ it }) => it.remove())
@@ -28,6 +29,7 @@ selector('that differs costs that one workload, which switch-dev says; nothing e
   )
   const { stderr } = await it.run('switch-dev')
   assert.match(stderr, /Deployment hello has another selector, which cannot be changed: it is deleted and made anew\n/)
+  assert.match(stderr, /: the agent answers \(running, /, 'once the program has lived SETTLE')
   assert.is.not(await uid(), before)
   assert.match(await it.kubectl(['get', 'configmap', 'bystander', '-o', 'name']), /bystander/)
   assert.match(await it.answer((await it.pods())[0] ?? ''), /^hello, version /)
