@@ -38,7 +38,9 @@ export class Connection {
 
   /** As a broken network: a reset. */
   cut(): void {
-    this.near.resetAndDestroy()
+    // a socket that is being shut down takes no reset (EINVAL): Node then neither closes it nor ends
+    if (this.near.writableEnded) this.near.destroy()
+    else this.near.resetAndDestroy()
     this.far.destroy()
   }
 
