@@ -46,6 +46,7 @@ const patience = 10_000 // ms that clean-up may take after a signal
 const grace = 2_000 // ms between TERM and KILL
 
 let interrupted = false
+let ending = false // before its time: the body, which nothing stops, is waited for no more
 let makeWay = (write: () => void) => write()
 
 /** Has each line written through a function: by one who keeps a line below all others, and takes it away meanwhile. */
@@ -109,6 +110,11 @@ export function start(command: string, args: readonly string[], options: SpawnOp
   return child
 }
 
+/** Throws, with nothing to say, once the task is being ended: for a body that would begin another piece of work. */
+export function unlessEnding(): void {
+  if (ending) throw new UserError('')
+}
+
 function ended(child: ChildProcess, target: number): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve()
@@ -137,7 +143,6 @@ function kill(target: number, signal: NodeJS.Signals): void {
  */
 export async function task(about: About, body: (args: Args) => Promise<number | void>): Promise<void> {
   process.chdir(root)
-  let ending = false
   const leave = (code: number) => {
     if (ending) return // npm passes a Ctrl-C on that the terminal has sent already: the second one changes nothing
     ending = true

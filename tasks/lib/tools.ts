@@ -2,7 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { join } from 'node:path'
 import { dropZxVariables, environment } from './settings.ts'
-import { onEnd, UserError } from './task.ts'
+import { onEnd, unlessEnding, UserError } from './task.ts'
 
 /** Where a tool is on PATH, or the tool itself where it is a path already; undefined where there is none. */
 export function find(tool: string): string | undefined {
@@ -56,6 +56,7 @@ export async function run(tool: string, args: readonly string[], { cwd, env, out
   need('ps', `by zx, which ends ${tool} and its children when you press Ctrl-C`)
   dropZxVariables()
   const { $ } = await import('zx/core')
+  unlessEnding()
   const shell = $({
     shell: bash,
     prefix: 'set -euo pipefail;',
@@ -73,8 +74,12 @@ export async function run(tool: string, args: readonly string[], { cwd, env, out
   // the whole path, since the shell may have been handed a function of that name
   const running = shell`${path} ${[...args]}`
   const end = async () => {
-    if (signal === undefined) await running.kill('SIGTERM').catch(() => undefined)
-    else endGroup(running.pid)
+    try {
+      if (signal === undefined) await running.kill('SIGTERM')
+      else if (running.pid !== undefined) process.kill(-running.pid, 'SIGTERM')
+    } catch {
+      // it has just ended, or could not be started
+    }
     await running
   }
   const takeBack = onEnd(end)
@@ -83,12 +88,4 @@ export async function run(tool: string, args: readonly string[], { cwd, env, out
   const { exitCode, signal: by, stdout, stderr } = await running
   takeBack()
   return { exitCode: exitCode ?? (by === 'SIGKILL' ? 137 : 143), stdout, stderr }
-}
-
-function endGroup(leader: number | undefined): void {
-  try {
-    if (leader !== undefined) process.kill(-leader, 'SIGTERM')
-  } catch {
-    // it has just ended
-  }
 }

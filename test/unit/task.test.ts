@@ -163,6 +163,21 @@ task(
   },
 )
 
+task('a body that goes on after Ctrl-C starts no further tool', async ({ copy }) => {
+  copy.fake('go', 'echo "$1" >>"$0.calls"; sleep 60')
+  fixture(
+    copy,
+    `onEnd(() => sleep(300));
+     for (const n of ['first', 'second']) await run('go', [n], { cwd: '.', output: 'read' })`,
+  )
+  const { child, ended } = copy.launch('fixture/x.ts')
+  await until(() => existsSync(`${copy.dir}/fakes/go.calls`))
+  child.kill('SIGINT')
+  const { code, stdout, stderr } = await ended
+  assert.equal({ code, stdout, stderr }, { code: 130, stdout: '', stderr: '' })
+  assert.is(copy.read('fakes/go.calls'), 'first\n')
+})
+
 task('what zx runs is ended with its children, too', async ({ copy }) => {
   copy.fake('go', 'sleep 60 & echo $! >"$0.pid"; wait')
   fixture(copy, `await run('go', ['x'], { cwd: '.', output: 'show' })`)
