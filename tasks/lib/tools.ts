@@ -48,7 +48,7 @@ export interface Outcome {
 /**
  * Runs a tool of the developer's machine through zx, with an empty stdin, and ends it when the task ends. Its arguments
  * are one word each, whatever they hold. A tool that fails is an outcome; a missing one, or bash or ps, which zx needs,
- * a UserError.
+ * a UserError; so is, without words, one that the body asks for after Ctrl-C.
  */
 export async function run(tool: string, args: readonly string[], { cwd, env, output, signal }: Run): Promise<Outcome> {
   const path = need(tool, 'by this task')
