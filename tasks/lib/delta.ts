@@ -3,9 +3,9 @@
 // An edit changes few instructions and moves many addresses: most of the new file is the old one at another place, with a
 // byte changed here and there. Three passes, each linear in the size of its file:
 //   index     every 16th position of the old file, by a hash of the 32 bytes there
-//   matching  extend the present alignment over mismatches; where it ends, look for the next anchor in the index, extend
-//             that backwards; what lies between the two is inserted. Go's function table, which has no anchors, is matched
-//             by the names of its functions
+//   matching  extend the present alignment over mismatches; where it ends, or one of before fits better, look for the next
+//             anchor in the index, extend that backwards; what lies between the two is inserted. Go's function table, which
+//             has no anchors, is matched by the names of its functions
 //   coding    what a copy changes is mostly a 32-bit displacement or offset, by one of a few constants: those that are
 //             met most often in a sample stand in a dictionary, and a change is the number of its constant, without regard to carries.
 //             For each 4 MiB of the new file five streams, each deflated: operations, gaps between changes, changes, the
@@ -25,6 +25,8 @@ const stride = 16 // Go aligns functions to 16 or 32 bytes
 const width = 2 * stride // bytes of an anchor: shorter ones are found by chance too often in machine code
 const bits = 21 // 2^21 places: 32 MiB of old file without a collision, 8 MiB of table
 const patience = 96 // bytes that an alignment may stay below its best score before it is given up
+const recent = 4 // shifts that are known to come back: more of them are slower, and find little more
+const turn = 12 // bytes of an anchor's width in which an alignment is worse than another, to be given up: fewer are noise
 const near = 2 // equal bytes this few cost less inside a run than a gap
 const sample = 1024 // bytes that are looked at for constants
 const apart = 8 * sample // bytes from one sample to the next: closer ones find the same constants, and take longer
@@ -122,6 +124,11 @@ function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: n
       }
       score -= 1
       if (score < best - patience) return length
+      const other = better(from + i, at + i)
+      if (other !== undefined) {
+        shift = other // what follows is looked for there first
+        break
+      }
       i += 1
     }
     return score > best ? i : length
@@ -154,8 +161,21 @@ function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: n
     return true
   }
 
+  /** A shift of before that fits what follows in full, where the present one is so much worse that the change pays. */
+  function better(from: number, at: number): number | undefined {
+    if (at + width > stop) return undefined
+    for (const other of shifts) {
+      if (next[at] !== old[at + other] || !same(at + other, at)) continue
+      let worse = 0
+      for (let i = 0; i < width; i += 1) if (old[from + i] !== next[at + i]) worse += 1
+      if (worse >= turn) return other
+    }
+    return undefined
+  }
+
   let done = begin // what is before it is coded
   let shift = 0 // from a place in the new file to the one in the old, as the last copy had it
+  const shifts = [0] // those of the last copies, the latest first
   let at = begin
   let hash = 0
   let hashed = -1 // the place whose hash it is
@@ -182,15 +202,24 @@ function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: n
       continue
     }
     const back = backward(from, at, done)
+    shift = from - at
+    recall(shift)
     const copied = back + forward(from, at)
     found.push({ insert: at - back - done, copy: copied, from: from - back })
-    shift = from - at
     done = at - back + copied
     at = done
     hashed = -1
   }
   if (done < stop) found.push({ insert: stop - done, copy: 0, from: 0 })
   return found
+
+  /** Puts a shift before the others. */
+  function recall(shift: number): void {
+    const known = shifts.indexOf(shift)
+    if (known >= 0) shifts.splice(known, 1)
+    shifts.unshift(shift)
+    shifts.length = Math.min(shifts.length, recent)
+  }
 
   function flat(from: number): boolean {
     for (let i = 1; i < width; i += 1) if (next[from + i] !== next[from]) return false

@@ -73,6 +73,14 @@ function moved(bytes: Buffer, from: number, by: number): Buffer {
   return copy
 }
 
+/** Like a table of pointers: more than half of it is the same one record further. */
+function pointers(length: number, seed: number): Buffer {
+  const next = random(seed)
+  const bytes = Buffer.alloc(length)
+  for (let i = 0; i + 16 <= length; i += 16) bytes.writeUInt32LE(0x02000000 + next(1 << 24), i + next(2) * 8)
+  return bytes
+}
+
 test('every pair comes back', () => {
   const [a, b] = [code(300_000, 1), noise(100_000, 2)]
   const zeros = Buffer.alloc(200_000)
@@ -102,6 +110,12 @@ test('every pair comes back', () => {
       b,
       moved(Buffer.concat([b.subarray(0, 40_000), noise(320, 9), b.subarray(40_000)]), 0, -96),
       3000,
+    ],
+    [
+      'a table that stays between code that moves: at the shift of the code it fits half',
+      Buffer.concat([a, b, pointers(200_000, 5), b]),
+      Buffer.concat([a, noise(16, 6), b.subarray(0, -16), pointers(200_000, 5), noise(16, 7), b]),
+      500,
     ],
     ['three blocks', noise(9_000_001, 4), noise(9_000_001, 4).reverse().subarray(0, 100), 400],
   ]
