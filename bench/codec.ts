@@ -7,8 +7,9 @@ import { dirname, join } from 'node:path'
 import { encode, indexed } from '../tasks/lib/delta.ts'
 import { patcher } from '../tasks/lib/patcher.ts'
 import { hostArch } from '../tasks/lib/elf.ts'
-import { say, UserError } from '../tasks/lib/task.ts'
+import { UserError } from '../tasks/lib/task.ts'
 import { find } from '../tasks/lib/tools.ts'
+import type { Patched } from './report.ts'
 
 /** A service of the Go proxy: where its main package is, and a function into which each edit puts a line. */
 const services = [
@@ -35,11 +36,11 @@ const edits = {
   ],
 } as const
 
-/** Runs a program; returns its seconds and, where /usr/bin/time is here, its memory in bytes. Throws UserError. */
+/** Runs a program; returns its seconds and its memory in bytes, NaN where it is not Linux or has no /usr/bin/time. Throws UserError. */
 function timed(command: string, args: readonly string[], input?: Buffer): { seconds: number; memory: number } {
   const begin = performance.now()
-  const words =
-    find('/usr/bin/time') === undefined ? [command, ...args] : ['/usr/bin/time', '-f', '%M', command, ...args]
+  const time = process.platform === 'linux' ? find('/usr/bin/time') : undefined // elsewhere it has no -f
+  const words = time === undefined ? [command, ...args] : [time, '-f', '\\n%M', command, ...args]
   const { status, stderr } = spawnSync(words[0] ?? command, words.slice(1), {
     maxBuffer: 2 ** 30,
     stdio: ['pipe', 'ignore', 'pipe'],
@@ -52,14 +53,22 @@ function timed(command: string, args: readonly string[], input?: Buffer): { seco
   }
 }
 
-/** Measures all of them; returns the rows of a Markdown table. Throws UserError. */
-export async function codec(): Promise<string[]> {
+/** What another program makes of the edit from one file to the other; undefined where it is not here. */
+function other(folder: string, pack: readonly string[], unpack: readonly string[]) {
+  const [packer, unpacker] = [pack, unpack].map(([name = '']) => find(name))
+  if (packer === undefined || unpacker === undefined) return undefined
+  const [patch, again] = [join(folder, 'patch'), join(folder, 'again')]
+  const { seconds } = timed(packer, pack.slice(1))
+  const { memory } = timed(unpacker, unpack.slice(1))
+  const bytes = statSync(patch).size
+  for (const file of [patch, again]) rmSync(file)
+  return { bytes, seconds, memory }
+}
+
+/** Measures all of them, and tells of each. Throws UserError. */
+export async function codec(measured: (of: Patched) => void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hotswap-codec-'))
   const decoder = await patcher(hostArch())
-  const rows = [
-    '| service | build | edit | whole, MB | delta, KB | of bsdiff | zstd -1 patch, KB | bsdiff, KB | index, s | encode, s | bsdiff, s | times faster | decode, s | decoder, MB |',
-    '|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
-  ]
   try {
     for (const [module, main, file, anchor] of services) {
       const { Dir: source } = JSON.parse(
@@ -99,43 +108,37 @@ export async function codec(): Promise<string[]> {
           const [t0, index, t1] = [performance.now(), indexed(old.bytes), performance.now()]
           const patch = encode(old, index, next)
           const t2 = performance.now()
-          const decode = timed(decoder, [join(folder, 'old')], patch)
-          const paths = [join(folder, 'old'), join(folder, 'new'), join(folder, 'patch')] as const
-          const bsdiff = find('bsdiff') === undefined ? undefined : timed('bsdiff', paths)
-          const theirs = bsdiff === undefined ? NaN : statSync(paths[2]).size
-          rmSync(paths[2], { force: true })
-          if (find('zstd') !== undefined)
-            timed('zstd', ['-1', '-q', '--long=28', `--patch-from=${paths[0]}`, paths[1], '-o', paths[2]])
-          const zstd = find('zstd') === undefined ? NaN : statSync(paths[2]).size
-          rmSync(paths[2], { force: true })
-          const number = (value: number, digits: number) => (Number.isNaN(value) ? '' : value.toFixed(digits))
-          const ours = (t2 - t1) / 1000
-          const row = [
-            module
-              .replace(/(?:\/v\d+)?@.*$/, '')
-              .split('/')
-              .at(-1),
-            kind,
+          const path = (file: string) => join(folder, file)
+          const [from, to, made, again] = [path('old'), path('new'), path('patch'), path('again')]
+          const decode = timed(decoder, [from], patch)
+          const bsdiff = other(folder, ['bsdiff', from, to, made], ['bspatch', from, again, made])
+          const long = ['-q', '--long=28', `--patch-from=${from}`]
+          const zstd = other(
+            folder,
+            ['zstd', '-1', ...long, to, '-o', made],
+            ['zstd', '-d', ...long, made, '-o', again],
+          )
+          measured({
+            service: /([^/]+?)(?:\/v\d+)?@/.exec(module)?.[1] ?? module,
+            build: kind,
             edit,
-            number(next.bytes.length / 1e6, 1),
-            number(patch.length / 1e3, 0),
-            number(patch.length / theirs, 2),
-            number(zstd / 1e3, 0),
-            number(theirs / 1e3, 0),
-            number((t1 - t0) / 1000, 2),
-            number(ours, 2),
-            number(bsdiff?.seconds ?? NaN, 1),
-            number((bsdiff?.seconds ?? NaN) / ours, 0),
-            number(decode.seconds, 2),
-            number(decode.memory / 1e6, 1),
-          ]
-          rows.push(`| ${row.join(' | ')} |`)
-          say(row.join('  '))
+            whole: next.bytes.length,
+            delta: patch.length,
+            bsdiff: bsdiff?.bytes,
+            zstd: zstd?.bytes,
+            index: (t1 - t0) / 1000,
+            encode: (t2 - t1) / 1000,
+            bsdiffTook: bsdiff?.seconds,
+            zstdTook: zstd?.seconds,
+            decode: decode.seconds,
+            decoder: decode.memory,
+            bspatch: bsdiff?.memory,
+            unzstd: zstd?.memory,
+          })
         }
       }
     }
   } finally {
     rmSync(folder, { recursive: true, force: true })
   }
-  return rows
 }

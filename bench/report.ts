@@ -92,36 +92,134 @@ const labels: Readonly<Record<Side, string>> = {
   'deploy-dev': 'deploy-dev',
 }
 
-/** Bars of the medians on a logarithmic scale, with a line from the minimum to the maximum. */
+/** Bars of the medians, with a line from the minimum to the maximum. */
 export function plot(samples: readonly Sample[]): string {
-  const all = rows(samples)
-  const [left, width, bar, gap, top] = [240, 520, 13, 16, 56]
-  const ticks = [1, 2, 5, 10, 20, 50, 100, 200, 500]
-  const longest = Math.max(...seconds(samples))
+  return bars({
+    series: sides.map((side) => ({ label: labels[side], colour: colours[side] })),
+    rows: rows(samples).map(({ title, samples: both }) => ({
+      title,
+      values: sides.map((side) => seconds(both[side])),
+    })),
+    least: 0.5,
+    ticks: [1, 2, 5, 10, 20, 50, 100, 200, 500],
+    words: (value, exact) => `${exact ? value.toFixed(value < 10 ? 2 : 0) : value} s`,
+  })
+}
+
+/** The delta of one edit, beside what other programs make of it where they are here. */
+export interface Patched {
+  readonly service: string
+  readonly build: string
+  readonly edit: string
+  /** Bytes of the new binary, and of each patch. */
+  readonly whole: number
+  readonly delta: number
+  readonly bsdiff: number | undefined
+  readonly zstd: number | undefined
+  /** Seconds for the index of the old binary, to encode, as bsdiff and zstd do it, and to decode. */
+  readonly index: number
+  readonly encode: number
+  readonly bsdiffTook: number | undefined
+  readonly zstdTook: number | undefined
+  readonly decode: number
+  /** Bytes of memory: of the decoder, bspatch and zstd. */
+  readonly decoder: number
+  readonly bspatch: number | undefined
+  readonly unzstd: number | undefined
+}
+
+/** What each edit costs as a delta, with bsdiff and with zstd. */
+export function patchTable(all: readonly Patched[]): string[] {
+  const number = (value: number | undefined, unit: number, digits: number) =>
+    value === undefined || Number.isNaN(value) ? '' : (value / unit).toFixed(digits)
+  return [
+    '| service | build | edit | whole, MB | delta, KB | bsdiff, KB | of bsdiff | zstd -1 patch, KB | index, s | encode, s | bsdiff, s | times faster | zstd, s | decode, s | decoder, MB | bspatch, MB | zstd -d, MB |',
+    '|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|',
+    ...all.map((of) => {
+      const ratio = (above: number | undefined, below: number | undefined) =>
+        above === undefined || below === undefined ? undefined : above / below
+      const cells = [
+        of.service,
+        of.build,
+        of.edit,
+        number(of.whole, 1e6, 1),
+        number(of.delta, 1e3, 0),
+        number(of.bsdiff, 1e3, 0),
+        number(ratio(of.delta, of.bsdiff), 1, 2),
+        number(of.zstd, 1e3, 0),
+        number(of.index, 1, 2),
+        number(of.encode, 1, 2),
+        number(of.bsdiffTook, 1, 1),
+        number(ratio(of.bsdiffTook, of.encode), 1, 0),
+        number(of.zstdTook, 1, 2),
+        number(of.decode, 1, 2),
+        number(of.decoder, 1e6, 1),
+        number(of.bspatch, 1e6, 1),
+        number(of.unzstd, 1e6, 1),
+      ]
+      return `| ${cells.join(' | ')} |`
+    }),
+  ]
+}
+
+/** Bars of the bytes of each patch, and of the whole file. */
+export function patchPlot(all: readonly Patched[]): string {
+  return bars({
+    series: [
+      { label: 'delta', colour: colours['deploy-dev'] },
+      { label: 'bsdiff', colour: '#7fa8d4' },
+      { label: 'zstd --patch-from', colour: '#b0b7bf' },
+      { label: 'whole', colour: '#dfe3e7' },
+    ],
+    rows: all.map(({ service, build, edit, delta, bsdiff, zstd, whole }) => ({
+      title: `${service} · ${build} · ${edit}`,
+      values: [delta, bsdiff, zstd, whole].map((value) => (value === undefined ? [] : [value / 1e3])),
+    })),
+    least: 10,
+    ticks: [20, 100, 500, 2_000, 10_000, 50_000, 200_000],
+    words: (value) => (value < 1e3 ? `${value.toFixed(0)} KB` : `${(value / 1e3).toFixed(value < 1e4 ? 1 : 0)} MB`),
+  })
+}
+
+interface Bars {
+  readonly series: readonly { readonly label: string; readonly colour: string }[]
+  /** `values` are those of each series. */
+  readonly rows: readonly { readonly title: string; readonly values: readonly (readonly number[])[] }[]
+  /** Where a bar begins. */
+  readonly least: number
+  readonly ticks: readonly number[]
+  readonly words: (value: number, exact: boolean) => string
+}
+
+/** Bars of the medians on a logarithmic scale, with a line from the minimum to the maximum. */
+function bars({ series, rows, least: low, ticks, words }: Bars): string {
+  const [left, width, bar, gap, top, key] = [240, 520, 13, 16, 56, 520 / series.length]
+  const longest = Math.max(...rows.flatMap(({ values }) => values.flat()))
   const shown = ticks.slice(0, ticks.findIndex((tick) => tick >= longest) + 1 || ticks.length)
-  const [low, high] = [0.5, shown.at(-1) ?? 500]
+  const high = shown.at(-1) ?? longest
   const x = (value: number) => Math.round(left + (Math.log(value / low) / Math.log(high / low)) * width)
-  const height = top + all.length * (2 * bar + gap) + 34
-  const text = (at: number, y: number, words: string, more = '') => `<text x="${at}" y="${y}" ${more}>${words}</text>`
+  const height = top + rows.length * (series.length * bar + gap) + 34
+  const text = (at: number, y: number, content: string, more = '') =>
+    `<text x="${at}" y="${y}" ${more}>${content}</text>`
   const parts = shown.flatMap((tick) => [
     `<line x1="${x(tick)}" x2="${x(tick)}" y1="${top - 8}" y2="${height - 30}" stroke="#d7dbe0"/>`,
-    text(x(tick), height - 14, `${tick} s`, 'text-anchor="middle"'),
+    text(x(tick), height - 14, words(tick, false), 'text-anchor="middle"'),
   ])
-  sides.forEach((side, at) => {
-    parts.push(`<rect x="${left + at * 230}" y="14" width="12" height="12" fill="${colours[side]}"/>`)
-    parts.push(text(left + at * 230 + 18, 24, labels[side]))
+  series.forEach(({ label, colour }, at) => {
+    parts.push(`<rect x="${left + at * key}" y="14" width="12" height="12" fill="${colour}"/>`)
+    parts.push(text(left + at * key + 18, 24, label))
   })
-  all.forEach(({ title, samples: both }, row) => {
-    const y = top + row * (2 * bar + gap)
-    parts.push(text(left - 10, y + bar + 4, title, 'text-anchor="end"'))
-    sides.forEach((side, at) => {
-      const values = seconds(both[side])
+  rows.forEach(({ title, values: measured }, row) => {
+    const y = top + row * (series.length * bar + gap)
+    parts.push(text(left - 10, y + (series.length * bar) / 2 + 4, title, 'text-anchor="end"'))
+    measured.forEach((values, at) => {
+      if (values.length === 0) return
       const [from, middle] = [y + at * bar, y + at * bar + bar / 2]
       const [least, most, centre] = [Math.min(...values), Math.max(...values), median(values)]
       parts.push(
-        `<rect x="${left}" y="${from}" width="${x(centre) - left}" height="${bar - 1}" fill="${colours[side]}"/>`,
+        `<rect x="${left}" y="${from}" width="${x(centre) - left}" height="${bar - 1}" fill="${series[at]?.colour}"/>`,
         `<line x1="${x(least)}" x2="${x(most)}" y1="${middle}" y2="${middle}" stroke="#333"/>`,
-        text(x(most) + 6, middle + 4, `${centre.toFixed(centre < 10 ? 2 : 0)} s`),
+        text(x(most) + 6, middle + 4, words(centre, true)),
       )
     })
   })

@@ -2,9 +2,10 @@
 import { mkdirSync, writeFileSync } from 'node:fs'
 import { onEnd, print, say, task, UserError } from '../tasks/lib/task.ts'
 import { size } from '../tasks/lib/words.ts'
+import { codec } from './codec.ts'
 import { faults, Field, type Tally } from './faults.ts'
 import { linkNames, pairs, type Cell, type LinkName, type Sample } from './pairs.ts'
-import { morePods, plot, table } from './report.ts'
+import { morePods, patchPlot, patchTable, plot, table, type Patched } from './report.ts'
 import { soak } from './soak.ts'
 
 const about = {
@@ -37,12 +38,7 @@ const about = {
 await task(about, async ({ flags }) => {
   if (flags.faults === true) return faultRuns(count('times', flags.times, 30))
   if (flags.soak === true) return soakRun(count('deploys', flags.deploys, 200))
-  if (flags.codec === true) {
-    const { codec } = await import('./codec.ts')
-    result('codec.md', await codec())
-    print('bench/results/codec.md')
-    return 0
-  }
+  if (flags.codec === true) return codecRun()
   const names = [...linkNames]
   const only: readonly string[] = typeof flags.only === 'string' ? flags.only.split(',') : names
   const chosen = names.filter((name) => only.includes(name))
@@ -81,6 +77,19 @@ async function comparison(chosen: readonly Cell[], encoding: string | undefined)
   result(`${name}.md`, lines)
   result(`${name}.svg`, [plot(samples)])
   for (const line of lines) print(line)
+  return 0
+}
+
+/** The delta by itself. */
+async function codecRun(): Promise<number> {
+  const all: Patched[] = []
+  print(patchTable([]).join('\n'))
+  await codec((of) => {
+    all.push(of)
+    print(patchTable([of]).at(-1) ?? '')
+  })
+  result('codec.md', patchTable(all))
+  result('codec.svg', [patchPlot(all)])
   return 0
 }
 
