@@ -4,10 +4,10 @@ import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { encode, indexed } from '../tasks/lib/delta.ts'
+import { encode, indexed, type File } from '../tasks/lib/delta.ts'
 import { patcher } from '../tasks/lib/patcher.ts'
 import { hostArch } from '../tasks/lib/elf.ts'
-import { UserError } from '../tasks/lib/task.ts'
+import { onEnd, UserError } from '../tasks/lib/task.ts'
 import { find } from '../tasks/lib/tools.ts'
 import type { Patched } from './report.ts'
 
@@ -53,11 +53,10 @@ function timed(command: string, args: readonly string[], input?: Buffer): { seco
   }
 }
 
-/** What another program makes of the edit from one file to the other; undefined where it is not here. */
-function other(folder: string, pack: readonly string[], unpack: readonly string[]) {
+/** What another program makes of an edit: the patch, and the new file again. undefined where it is not here. */
+function other([patch, again]: readonly [string, string], pack: readonly string[], unpack: readonly string[]) {
   const [packer, unpacker] = [pack, unpack].map(([name = '']) => find(name))
   if (packer === undefined || unpacker === undefined) return undefined
-  const [patch, again] = [join(folder, 'patch'), join(folder, 'again')]
   const { seconds } = timed(packer, pack.slice(1))
   const { memory } = timed(unpacker, unpack.slice(1))
   const bytes = statSync(patch).size
@@ -65,80 +64,91 @@ function other(folder: string, pack: readonly string[], unpack: readonly string[
   return { bytes, seconds, memory }
 }
 
+/** A copy of a module of the Go proxy that can be written to. Throws UserError. */
+function fetched(module: string, folder: string): string {
+  const { stdout } = spawnSync('go', ['mod', 'download', '-json', module], { encoding: 'utf8', cwd: folder })
+  const { Dir: source } = JSON.parse(stdout || '{}')
+  if (typeof source !== 'string') throw new UserError(`${module} could not be downloaded`)
+  const copy = join(folder, 'source')
+  rmSync(copy, { recursive: true, force: true })
+  cpSync(source, copy, { recursive: true })
+  for (const name of ['', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })])
+    chmodSync(join(copy, name), 0o755)
+  return copy
+}
+
+/** Builds a main package into a file. Throws UserError. */
+function built(copy: string, main: string, flags: readonly string[], out: string): File {
+  const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' }
+  const { status, stderr } = spawnSync('go', ['build', '-buildvcs=false', ...flags, '-o', out, main], {
+    cwd: copy,
+    env,
+  })
+  if (status !== 0) throw new UserError(`${main} could not be built: ${String(stderr).slice(-500)}`)
+  const bytes = readFileSync(out)
+  return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
+}
+
+/** Makes an edit below the line that begins with the anchor, has it built, and takes it back. */
+function edited(source: string, anchor: string, edit: keyof typeof edits, build: () => File): File {
+  const [line, added] = edits[edit]
+  const text = readFileSync(source, 'utf8')
+  const more = join(dirname(source), 'edited.go')
+  const at = new RegExp(`^${anchor.replace(/[(*)]/g, '\\$&')}.*$`, 'm')
+  writeFileSync(source, text.replace(at, `$&\n\t${line}`))
+  if (added !== '') writeFileSync(more, `package ${/^package (\w+)/m.exec(text)?.[1]}\n\n${added}`)
+  const file = build()
+  writeFileSync(source, text)
+  rmSync(more, { force: true })
+  return file
+}
+
 /** Measures all of them, and tells of each. Throws UserError. */
 export async function codec(measured: (of: Patched) => void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hotswap-codec-'))
+  onEnd(() => rmSync(folder, { recursive: true, force: true }))
+  const [from, to, made, again] = ['old', 'new', 'patch', 'again'].map((name) => join(folder, name)) as [
+    string,
+    string,
+    string,
+    string,
+  ]
   const decoder = await patcher(hostArch())
-  try {
-    for (const [module, main, file, anchor] of services) {
-      const { Dir: source } = JSON.parse(
-        spawnSync('go', ['mod', 'download', '-json', module], { encoding: 'utf8', cwd: folder }).stdout || '{}',
-      )
-      if (typeof source !== 'string') throw new UserError(`${module} could not be downloaded`)
-      const copy = join(folder, 'source')
-      rmSync(copy, { recursive: true, force: true })
-      cpSync(source, copy, { recursive: true })
-      for (const name of ['', ...readdirSync(copy, { recursive: true, encoding: 'utf8' })])
-        chmodSync(join(copy, name), 0o755)
-      const text = readFileSync(join(copy, file), 'utf8')
-      const name = /^package (\w+)/m.exec(text)?.[1] ?? ''
-      for (const [kind, flags] of Object.entries(kinds)) {
-        const build = (out: string) => {
-          const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' }
-          const { status, stderr } = spawnSync(
-            'go',
-            ['build', '-buildvcs=false', ...flags, '-o', join(folder, out), main],
-            { cwd: copy, env },
-          )
-          if (status !== 0) throw new UserError(`${module} could not be built: ${String(stderr).slice(-500)}`)
-          const bytes = readFileSync(join(folder, out))
-          return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
-        }
-        const old = build('old')
-        for (const [edit, [line, added]] of Object.entries(edits)) {
-          writeFileSync(
-            join(copy, file),
-            text.replace(new RegExp(`^${anchor.replace(/[(*)]/g, '\\$&')}.*$`, 'm'), `$&\n\t${line}`),
-          )
-          const more = join(copy, dirname(file), 'edited.go')
-          if (added !== '') writeFileSync(more, `package ${name}\n\n${added}`)
-          const next = build('new')
-          writeFileSync(join(copy, file), text)
-          rmSync(more, { force: true })
-          const [t0, index, t1] = [performance.now(), indexed(old.bytes), performance.now()]
-          const patch = encode(old, index, next)
-          const t2 = performance.now()
-          const path = (file: string) => join(folder, file)
-          const [from, to, made, again] = [path('old'), path('new'), path('patch'), path('again')]
-          const decode = timed(decoder, [from], patch)
-          const bsdiff = other(folder, ['bsdiff', from, to, made], ['bspatch', from, again, made])
-          const long = ['-q', '--long=28', `--patch-from=${from}`]
-          const zstd = other(
-            folder,
-            ['zstd', '-1', ...long, to, '-o', made],
-            ['zstd', '-d', ...long, made, '-o', again],
-          )
-          measured({
-            service: /([^/]+?)(?:\/v\d+)?@/.exec(module)?.[1] ?? module,
-            build: kind,
-            edit,
-            whole: next.bytes.length,
-            delta: patch.length,
-            bsdiff: bsdiff?.bytes,
-            zstd: zstd?.bytes,
-            index: (t1 - t0) / 1000,
-            encode: (t2 - t1) / 1000,
-            bsdiffTook: bsdiff?.seconds,
-            zstdTook: zstd?.seconds,
-            decode: decode.seconds,
-            decoder: decode.memory,
-            bspatch: bsdiff?.memory,
-            unzstd: zstd?.memory,
-          })
-        }
+  for (const [module, main, file, anchor] of services) {
+    const copy = fetched(module, folder)
+    for (const build of ['release', 'debug'] as const) {
+      const old = built(copy, main, kinds[build], from)
+      for (const edit of ['line', 'function', 'import'] as const) {
+        const next = edited(join(copy, file), anchor, edit, () => built(copy, main, kinds[build], to))
+        const [t0, index, t1] = [performance.now(), indexed(old.bytes), performance.now()]
+        const patch = encode(old, index, next)
+        const t2 = performance.now()
+        const decode = timed(decoder, [from], patch)
+        const bsdiff = other([made, again], ['bsdiff', from, to, made], ['bspatch', from, again, made])
+        const long = ['-q', '--long=28', `--patch-from=${from}`]
+        const zstd = other(
+          [made, again],
+          ['zstd', '-1', ...long, to, '-o', made],
+          ['zstd', '-d', ...long, made, '-o', again],
+        )
+        measured({
+          service: /([^/]+?)(?:\/v\d+)?@/.exec(module)?.[1] ?? module,
+          build,
+          edit,
+          whole: next.bytes.length,
+          delta: patch.length,
+          bsdiff: bsdiff?.bytes,
+          zstd: zstd?.bytes,
+          index: (t1 - t0) / 1000,
+          encode: (t2 - t1) / 1000,
+          bsdiffTook: bsdiff?.seconds,
+          zstdTook: zstd?.seconds,
+          decode: decode.seconds,
+          decoder: decode.memory,
+          bspatch: bsdiff?.memory,
+          unzstd: zstd?.memory,
+        })
       }
     }
-  } finally {
-    rmSync(folder, { recursive: true, force: true })
   }
 }
