@@ -35,6 +35,8 @@ await task(about, async ({ flags, operands }) => {
   if (files.length === 0)
     throw new UserError(`no test file under ${folder} matches ${operands.join(' ') || '*.test.ts'}`)
 
+  print(`test files: ${files.length}, ${Math.min(jobs, files.length)} at a time; each is told of when it has ended`)
+
   let passed = 0
   let failed = 0
   const waiting = [...files]

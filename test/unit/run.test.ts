@@ -25,7 +25,10 @@ runner('is green where all have passed', async ({ copy }) => {
   assert.match(stdout, /^ok {4}test\/a\.test\.ts {2}2 passed {2}\d+\.\d s$/m)
   assert.match(stdout, /\n3 passed, 0 failed\n$/)
   const ofCluster = await copy.run('test/run.ts', ['--folder', 'test/e2e'])
-  assert.match(ofCluster.stdout, /^ok {4}test\/e2e\/c\.test\.ts .*\n1 passed, 0 failed\n$/)
+  assert.match(
+    ofCluster.stdout,
+    /^test files: 1, 1 at a time; .*\nok {4}test\/e2e\/c\.test\.ts .*\n1 passed, 0 failed\n$/,
+  )
 })
 
 runner('is red in each way in which uvu alone is green', async ({ copy }) => {
