@@ -1,10 +1,10 @@
 // The delta by itself: bytes, seconds and memory for edits of three public services, beside bsdiff and zstd where they are here.
 import { spawnSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
 import { chmodSync, cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
-import { encode, indexed, type File } from '../tasks/lib/delta.ts'
+import { readBinary, type Binary } from '../tasks/lib/binary.ts'
+import { encode, indexed } from '../tasks/lib/delta.ts'
 import { patcher } from '../tasks/lib/patcher.ts'
 import { hostArch } from '../tasks/lib/elf.ts'
 import { onEnd, UserError } from '../tasks/lib/task.ts'
@@ -78,48 +78,43 @@ function fetched(module: string, folder: string): string {
 }
 
 /** Builds a main package into a file. Throws UserError. */
-function built(copy: string, main: string, flags: readonly string[], out: string): File {
+async function built(copy: string, main: string, flags: readonly string[], out: string): Promise<Binary> {
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '-mod=mod' }
   const { status, stderr } = spawnSync('go', ['build', '-buildvcs=false', ...flags, '-o', out, main], {
     cwd: copy,
     env,
   })
   if (status !== 0) throw new UserError(`${main} could not be built: ${String(stderr).slice(-500)}`)
-  const bytes = readFileSync(out)
-  return { bytes, sha256: createHash('sha256').update(bytes).digest('hex') }
+  return readBinary(out)
 }
 
 /** Makes an edit below the line that begins with the anchor, has it built, and takes it back. */
-function edited(source: string, anchor: string, edit: keyof typeof edits, build: () => File): File {
+async function edited(source: string, anchor: string, edit: keyof typeof edits, build: () => Promise<Binary>) {
   const [line, added] = edits[edit]
   const text = readFileSync(source, 'utf8')
   const more = join(dirname(source), 'edited.go')
   const at = new RegExp(`^${anchor.replace(/[(*)]/g, '\\$&')}.*$`, 'm')
   writeFileSync(source, text.replace(at, `$&\n\t${line}`))
   if (added !== '') writeFileSync(more, `package ${/^package (\w+)/m.exec(text)?.[1]}\n\n${added}`)
-  const file = build()
+  const result = await build()
   writeFileSync(source, text)
   rmSync(more, { force: true })
-  return file
+  return result
 }
 
 /** Measures all of them, and tells of each. Throws UserError. */
 export async function codec(measured: (of: Patched) => void): Promise<void> {
   const folder = mkdtempSync(join(tmpdir(), 'hotswap-codec-'))
   onEnd(() => rmSync(folder, { recursive: true, force: true }))
-  const [from, to, made, again] = ['old', 'new', 'patch', 'again'].map((name) => join(folder, name)) as [
-    string,
-    string,
-    string,
-    string,
-  ]
+  const path = (name: string) => join(folder, name)
+  const [from, to, made, again] = [path('old'), path('new'), path('patch'), path('again')]
   const decoder = await patcher(hostArch())
   for (const [module, main, file, anchor] of services) {
     const copy = fetched(module, folder)
     for (const build of ['release', 'debug'] as const) {
-      const old = built(copy, main, kinds[build], from)
+      const old = await built(copy, main, kinds[build], from)
       for (const edit of ['line', 'function', 'import'] as const) {
-        const next = edited(join(copy, file), anchor, edit, () => built(copy, main, kinds[build], to))
+        const next = await edited(join(copy, file), anchor, edit, () => built(copy, main, kinds[build], to))
         const [t0, index, t1] = [performance.now(), indexed(old.bytes), performance.now()]
         const patch = encode(old, index, next)
         const t2 = performance.now()

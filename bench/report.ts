@@ -193,7 +193,8 @@ interface Bars {
 
 /** Bars of the medians on a logarithmic scale, with a line from the minimum to the maximum. */
 function bars({ series, rows, least: low, ticks, words }: Bars): string {
-  const [left, width, bar, gap, top, key] = [240, 520, 13, 16, 56, 520 / series.length]
+  const [left, width, bar, gap, top] = [240, 520, 13, 16, 56]
+  const key = width / series.length
   const longest = Math.max(...rows.flatMap(({ values }) => values.flat()))
   const shown = ticks.slice(0, ticks.findIndex((tick) => tick >= longest) + 1 || ticks.length)
   const high = shown.at(-1) ?? longest

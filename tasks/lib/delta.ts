@@ -203,7 +203,7 @@ function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: n
     }
     const back = backward(from, at, done)
     shift = from - at
-    recall(shift)
+    touch(shift)
     const copied = back + forward(from, at)
     found.push({ insert: at - back - done, copy: copied, from: from - back })
     done = at - back + copied
@@ -214,7 +214,7 @@ function matched(old: Buffer, index: Index, next: Buffer, begin: number, stop: n
   return found
 
   /** Puts a shift before the others. */
-  function recall(shift: number): void {
+  function touch(shift: number): void {
     const known = shifts.indexOf(shift)
     if (known >= 0) shifts.splice(known, 1)
     shifts.unshift(shift)
