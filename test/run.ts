@@ -1,19 +1,28 @@
 // Runs the tests: each file in a process of its own, with a hard limit, and green only where every test has passed.
-import { execFileSync } from 'node:child_process'
+import { execFileSync, type ChildProcess } from 'node:child_process'
 import { availableParallelism } from 'node:os'
-import { readdirSync } from 'node:fs'
-import { join } from 'node:path'
+import { readdirSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { screen } from '../tasks/lib/screen.ts'
 import { environment } from '../tasks/lib/settings.ts'
 import { print, say, start, task, UserError } from '../tasks/lib/task.ts'
 import { seconds } from '../tasks/lib/words.ts'
+import { SHELLS, shells } from './lib/needs.ts'
 
 const about = {
   name: 'test',
   summary: 'runs every *.test.ts under test/, without test/e2e, and fails unless each test in each file has passed',
   operands: '[PART-OF-A-PATH...]',
   options: {
-    jobs: { type: 'string', short: 'j', value: 'N', help: 'files at a time; default: one for each core' },
+    jobs: {
+      type: 'string',
+      short: 'j',
+      value: 'N',
+      help: 'files at a time; default: one more than cores, since most wait',
+    },
     limit: { type: 'string', value: 'SECONDS', help: 'for one file, before it is killed; default: 1200' },
+    shells: { type: 'string', value: 'NAMES', help: "the agent's: all, or of dash,ash,bash; default: what sh is here" },
+    complete: { type: 'boolean', help: 'fails too if a case was left out, for want of a tool or of root' },
     folder: { type: 'string', value: 'FOLDER', help: 'where the test files are; default: test' },
   },
   more: 'Files under test/e2e need a cluster: npm run test:e2e runs them.',
@@ -27,34 +36,67 @@ interface Verdict {
   readonly output: string
 }
 
+const silence = 30_000 // ms without a line, after which one says how far it is, where no line can move
+
 await task(about, async ({ flags, operands }) => {
-  const jobs = count('jobs', flags.jobs, availableParallelism())
+  const jobs = count('jobs', flags.jobs, availableParallelism() + 1)
   const limit = count('limit', flags.limit, 1200) // a quiet machine needs a tenth of it
   const folder = typeof flags.folder === 'string' ? flags.folder : 'test'
+  const env: Record<string, string> = { ...environment(), NO_COLOR: '1' }
+  delete env.FORCE_COLOR // it would colour the totals
+  if (typeof flags.shells === 'string') env[SHELLS] = flags.shells
+  shells(env[SHELLS]) // throws at a name that it does not know
   const files = testFiles(folder, operands)
   if (files.length === 0)
     throw new UserError(`no test file under ${folder} matches ${operands.join(' ') || '*.test.ts'}`)
 
   print(`test files: ${files.length}, ${Math.min(jobs, files.length)} at a time; each is told of when it has ended`)
 
-  let passed = 0
-  let failed = 0
+  const totals = { files: 0, passed: 0, failed: 0, leftOut: 0 }
+  const running = new Map<string, Running>()
+  const begin = performance.now()
+  const shown = screen(false)
+  let told = begin
+  const tell = (line: string) => {
+    told = performance.now()
+    print(line)
+  }
+  const timer = setInterval(() => {
+    const passed = [...running.values()].reduce((sum, file) => sum + file.passed(), totals.passed)
+    const names = [...running.keys()].map((file) => basename(file, '.test.ts')).join(', ')
+    const far = `${totals.files} of ${files.length} files, ${passed} passed, ${totals.failed} failed, ${seconds(performance.now() - begin)}, running: ${names}`
+    shown.open(far)
+    if (!process.stderr.isTTY && performance.now() - told > silence) tell(far)
+  }, 500)
+
   const waiting = [...files]
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
-      const begin = performance.now()
-      const verdict = await runFile(file, limit)
-      const took = seconds(performance.now() - begin)
-      passed += verdict.passed
-      failed += verdict.failed
-      print(`${verdict.why === '' ? 'ok  ' : 'FAIL'}  ${file}  ${verdict.passed} passed  ${took}`)
-      for (const line of verdict.output.split('\n')) if (/^(?:not run|measured)\b/.test(line)) print(`      ${line}`)
-      if (verdict.why !== '') print(`${verdict.output.trimEnd()}\n      ${file}: ${verdict.why}`)
+      const from = performance.now()
+      const one = runFile(file, limit, env)
+      running.set(file, one)
+      const verdict = await one.verdict
+      running.delete(file)
+      totals.files += 1
+      totals.passed += verdict.passed
+      totals.failed += verdict.failed
+      tell(
+        `${verdict.why === '' ? 'ok  ' : 'FAIL'}  ${file}  ${verdict.passed} passed  ${seconds(performance.now() - from)}`,
+      )
+      const lines = verdict.output.split('\n')
+      for (const line of lines) if (/^(?:not run|measured)\b/.test(line)) tell(`      ${line}`)
+      totals.leftOut += lines.filter((line) => line.startsWith('not run')).length
+      if (verdict.why !== '') tell(`${verdict.output.trimEnd()}\n      ${file}: ${verdict.why}`)
     }
   }
   await Promise.all(Array.from({ length: jobs }, work))
-  print(`${passed} passed, ${failed} failed`)
-  return failed === 0 ? 0 : 1
+  clearInterval(timer)
+  shown.open('')
+  if (totals.leftOut > 0) print(`left out: ${totals.leftOut}; the lines 'not run' above say what they need`)
+  const incomplete = flags.complete === true && totals.leftOut > 0
+  if (incomplete) say('error: with --complete nothing may be left out')
+  print(`${totals.passed} passed, ${totals.failed} failed`)
+  return totals.failed === 0 && !incomplete ? 0 : 1
 })
 
 function count(name: string, text: string | boolean | undefined, otherwise: number): number {
@@ -63,30 +105,51 @@ function count(name: string, text: string | boolean | undefined, otherwise: numb
   return Number(text)
 }
 
-/** Test files in the order of their names, which hold one of the parts; not those of an e2e folder below this one. */
+/**
+ * Test files whose names hold one of the parts; not those of an e2e folder below this one. Those of unit, which are quick,
+ * come last and fill the end; else the larger file begins, since it takes longer.
+ */
 function testFiles(folder: string, parts: readonly string[]): string[] {
+  const quick = (file: string) => Number(file.startsWith(join(folder, 'unit/')))
+  const size = (file: string) => statSync(file).size
   return readdirSync(folder, { recursive: true, encoding: 'utf8' })
     .filter((name) => name.endsWith('.test.ts'))
     .filter((name) => !name.startsWith('e2e/'))
     .map((name) => join(folder, name))
     .filter((file) => parts.length === 0 || parts.some((part) => file.includes(part)))
-    .sort()
+    .sort((a, b) => quick(a) - quick(b) || size(b) - size(a) || a.localeCompare(b))
 }
 
-/** Runs one file and judges it. Never throws. */
-async function runFile(file: string, limit: number): Promise<Verdict> {
-  const env: Record<string, string> = { ...environment(), NO_COLOR: '1' }
-  delete env.FORCE_COLOR // it would colour the totals
+interface Running {
+  readonly verdict: Promise<Verdict>
+  /** How many have passed so far. */
+  readonly passed: () => number
+}
+
+/** Runs one file and judges it. Its verdict never rejects. */
+function runFile(file: string, limit: number, env: Record<string, string>): Running {
   const child = start(process.execPath, ['--import', 'tsx', file], {
     env,
     stdio: ['ignore', 'pipe', 'pipe'],
     detached: true, // a group of its own, so that what a test leaves behind can be ended with it
   })
   let output = ''
-  const collect = (chunk: Buffer) => void (output += chunk.toString())
+  let passed = 0
+  const collect = (chunk: Buffer) => {
+    const text = chunk.toString()
+    output += text
+    passed += text.split('\u2022 ').length - 1 // uvu's mark of a test that has passed
+  }
   child.stdout?.on('data', collect)
   child.stderr?.on('data', collect)
+  return {
+    verdict: ending(child, limit).then(({ code, late }) => judge(output, code, late ? limit : undefined)),
+    passed: () => passed,
+  }
+}
 
+/** Waits for a file's process, ends it at the limit, and what it has left in any case. */
+async function ending(child: ChildProcess, limit: number) {
   let late = false
   const timer = setTimeout(() => {
     late = true
@@ -104,7 +167,7 @@ async function runFile(file: string, limit: number): Promise<Verdict> {
   await Promise.race([closed, new Promise((resolve) => setTimeout(resolve, 1000).unref())])
   child.stdout?.destroy()
   child.stderr?.destroy()
-  return judge(output, code, late ? limit : undefined)
+  return { code, late }
 }
 
 /** uvu exits 0 where a hook throws, run() is forgotten, `only` was left in: its totals are what counts. */

@@ -1,4 +1,4 @@
-// The frame of the agent's tests: each case runs under every shell that is here, in a box of its own, several at a time.
+// The frame of the agent's tests: each case runs under each shell that was chosen, in a box of its own, several at a time.
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import fs from 'node:fs'
 import os from 'node:os'
@@ -8,6 +8,7 @@ import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { program as fixture, sha256, wrapperPath, type Plan } from './fixtures.ts'
+import { here, leftOut, shells as wanted, which, type Needs, type Shell } from '../lib/needs.ts'
 import { clock, pace } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
@@ -16,28 +17,15 @@ const atOnce = pace < 3 ? 5 : 3
 
 // --- shells and cases ---
 
-interface Shell {
-  readonly name: string
-  readonly words: readonly string[]
-}
-
-const wanted: readonly Shell[] = [
-  { name: 'dash', words: ['dash'] },
-  { name: 'ash', words: ['busybox', 'sh'] },
-  { name: 'bash', words: ['bash'] },
-]
-
-const shells = wanted.filter(({ words: [command = '', ...rest] }) => {
-  const found = spawnSync(command, [...rest, '-c', ':']).status === 0
-  if (!found) process.stderr.write(`not run: anything under ${command}, which is not here\n`)
+const shells = wanted().filter(({ name, words: [command = ''] }) => {
+  const found = which(command) !== undefined
+  if (!found) leftOut(`anything under ${name}`, command)
   return found
 })
 
 type Body = (box: Box) => Promise<void>
 
-interface Options {
-  /** Needs root: mounts, other uids, namespaces. */
-  readonly root?: boolean
+interface Options extends Needs {
   /** The tests' seconds after which the case has failed. */
   readonly limit?: number
 }
@@ -46,13 +34,10 @@ interface Options {
 export function cases(name: string) {
   const test = suite(name)
   const waiting: (() => Promise<void>)[] = []
-  const add = (title: string, body: Body, { root = false, limit = 60 }: Options = {}) => {
+  const add = (title: string, body: Body, { limit = 60, ...needs }: Options = {}) => {
     for (const shell of shells) {
       const full = `${shell.name}: ${title}`
-      if (root && process.getuid?.() !== 0) {
-        process.stderr.write(`not run, needs root: ${name}: ${full}\n`)
-        continue
-      }
+      if (!here(`${name}: ${full}`, needs)) continue
       let settle = (_: Promise<void>) => {}
       const outcome = new Promise<void>((resolve) => (settle = resolve))
       waiting.push(() => {

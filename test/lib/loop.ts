@@ -18,6 +18,7 @@ import { size } from '../../tasks/lib/words.ts'
 import { sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { checkout, ended, type Ended, type Options } from './checkout.ts'
+import { here, type Needs } from './needs.ts'
 import { clock, pace } from './pace.ts'
 
 const atOnce = 3 // a case mostly waits
@@ -30,12 +31,9 @@ type Body = (loop: Loop) => Promise<void>
 export function cases(name: string) {
   const test = suite(name)
   const waiting: (() => Promise<void>)[] = []
-  const add = (title: string, body: Body, { root = false }: { readonly root?: boolean } = {}) => {
+  const add = (title: string, body: Body, needs: Needs = {}) => {
     if (!title.includes(only)) return
-    if (root && process.getuid?.() !== 0) {
-      process.stderr.write(`not run, needs root: ${name}: ${title}\n`)
-      return
-    }
+    if (!here(`${name}: ${title}`, needs)) return
     let settle = (_: Promise<void>) => {}
     const outcome = new Promise<void>((resolve) => (settle = resolve))
     outcome.catch(() => {}) // uvu looks at it later

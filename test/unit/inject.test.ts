@@ -1,10 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { SETUP } from '../../tasks/lib/inject.ts'
+import { here, leftOut, which } from '../lib/needs.ts'
 
 test('Kubernetes finds nothing to replace in the words of the init container', () => {
   assert.not.match(SETUP, /\$\(|\$\$/)
@@ -13,10 +14,9 @@ test('Kubernetes finds nothing to replace in the words of the init container', (
 // the words of the script that look for it
 const [, looks = ''] = /if head -c 4096 \S+ (\|.*); then/.exec(SETUP) ?? []
 const isDynamic = (file: string) => spawnSync('sh', ['-c', `head -c 4096 "$1" ${looks}`, 'sh', file]).status === 0
-const which = (tool: string) => execFileSync('sh', ['-c', `command -v ${tool}`], { encoding: 'utf8' }).trim()
 
 test('a dynamic program is told from a static one', () => {
-  assert.ok(isDynamic(which('git')))
+  assert.ok(isDynamic(process.execPath))
 })
 
 // What an image of busybox has, and an emptyDir at /hotswap; then the script twice, as any user but root.
@@ -43,8 +43,10 @@ const cases: readonly [title: string, mount: string, said: RegExp][] = [
 ]
 
 for (const [title, mount, said] of cases) {
-  if (process.getuid?.() !== 0 || isDynamic(which('busybox'))) {
-    process.stderr.write(`not run, needs root and a static busybox: the init container ${title}\n`)
+  const full = `inject: the init container ${title}`
+  if (!here(full, { root: true, tools: ['busybox'] })) continue
+  if (isDynamic(which('busybox') ?? '')) {
+    leftOut(full, 'a static busybox')
     continue
   }
   test(`the init container ${title}`, () => {

@@ -7,7 +7,8 @@ import { checkout, type Checkout } from '../lib/checkout.ts'
 const runner = suite<{ copy: Checkout }>('test/run')
 runner.before.each((context) => {
   context.copy = checkout()
-  cpSync(fileURLToPath(new URL('../run.ts', import.meta.url)), `${context.copy.dir}/test/run.ts`)
+  for (const file of ['run.ts', 'lib/needs.ts', 'lib/suite.ts'])
+    cpSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), `${context.copy.dir}/test/${file}`)
 })
 runner.after.each(({ copy }) => copy.remove())
 
@@ -72,7 +73,6 @@ runner('is red in each way in which uvu alone is green', async ({ copy }) => {
 })
 
 runner("says why a suite's before hook failed", async ({ copy }) => {
-  cpSync(fileURLToPath(new URL('../lib/suite.ts', import.meta.url)), `${copy.dir}/test/lib/suite.ts`)
   const body = `const own = suite('own')\nown.before(async () => { throw new Error('no pod came') })\nown('x', () => {})\nown.run()\n`
   copy.file('test/a.test.ts', `import { suite } from './lib/suite.ts'\n${body}`)
   const { code, stdout } = await copy.run('test/run.ts')
@@ -116,6 +116,61 @@ runner('takes names, a number of jobs and shows what a failure said', async ({ c
   assert.match(stdout, /said[^]*FAIL {2}"is wrong"/)
   assert.match(stdout, /\n0 passed, 1 failed\n$/)
   assert.is((await copy.run('test/run.ts', ['--jobs', '0'])).code, 2)
+})
+
+runner('tells the files which shells are chosen, and knows no others', async ({ copy }) => {
+  const said = `console.log('not run, needs ' + (process.env.HOTSWAP_TEST_SHELLS ?? 'nothing'))\n`
+  copy.file('test/a.test.ts', `${head}${said}${pass}test.run()`)
+  for (const [args, names] of [
+    [[], 'nothing'],
+    [['--shells', 'all'], 'all'],
+    [['--shells', 'dash,bash'], 'dash,bash'],
+  ] as const) {
+    const { code, stdout } = await copy.run('test/run.ts', args)
+    assert.is(code, 0)
+    assert.match(stdout, new RegExp(`\n {6}not run, needs ${names}\n`))
+  }
+  for (const names of ['zsh', 'dash,zsh', 'dash,', 'ALL']) {
+    const { code, stderr } = await copy.run('test/run.ts', ['--shells', names])
+    assert.equal([code, stderr], [2, `error: shells are all, or some of dash,ash,bash, not '${names}'\n`])
+  }
+})
+
+runner('says what was left out, and is red then only with --complete', async ({ copy }) => {
+  copy.file('test/a.test.ts', `${head}console.error('not run, needs a boat: x')\n${pass}test.run()`)
+  const { code, stdout } = await copy.run('test/run.ts')
+  assert.is(code, 0)
+  assert.match(stdout, /^ {6}not run, needs a boat: x$/m)
+  assert.match(stdout, /\nleft out: 1; .*\n1 passed, 0 failed\n$/)
+  const complete = await copy.run('test/run.ts', ['--complete'])
+  assert.equal([complete.code, complete.stderr], [1, 'error: with --complete nothing may be left out\n'])
+  assert.match(complete.stdout, /\n1 passed, 0 failed\n$/)
+})
+
+runner('shows on a terminal how far it is, in one line that moves', async ({ copy }) => {
+  copy.file(
+    'fixture/terminal.ts',
+    `Object.defineProperty(process.stderr, 'isTTY', { value: true })\nawait import('../test/run.ts')`,
+  )
+  copy.file('test/quick.test.ts', `${head}${pass}test.run()`)
+  copy.file(
+    'test/slow.test.ts',
+    `${head}// ${'long '.repeat(99)}\n${pass}test('y', () => new Promise((end) => setTimeout(end, 2500)))\ntest.run()`,
+  )
+  const { code, stdout, stderr } = await copy.run('fixture/terminal.ts', ['--jobs', '2'])
+  assert.is(code, 0, stderr)
+  assert.match(stderr, /\r\x1b\[K1 of 2 files, 2 passed, 0 failed, \d+\.\d s, running: slow/)
+  assert.match(stderr, /\r\x1b\[K$/, 'the line goes at the end')
+  assert.not.match(stdout, / of 2 files/)
+})
+
+runner('begins with what takes long', async ({ copy }) => {
+  copy.file('test/unit/large.test.ts', `${head}// ${'long '.repeat(99)}\n${pass}test.run()`)
+  for (const name of ['a', 'b']) copy.file(`test/tasks/${name}.test.ts`, `${head}${pass}test.run()`)
+  copy.file('test/tasks/large.test.ts', `${head}// ${'long '.repeat(99)}\n${pass}test.run()`)
+  const { stdout } = await copy.run('test/run.ts', ['--jobs', '1'])
+  const order = [...stdout.matchAll(/^ok {4}test\/(\S+)\.test\.ts/gm)].map(([, name]) => name)
+  assert.equal(order, ['tasks/large', 'tasks/a', 'tasks/b', 'unit/large'])
 })
 
 runner.run()
