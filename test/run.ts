@@ -84,7 +84,8 @@ await task(about, async ({ flags, operands }) => {
         `${verdict.why === '' ? 'ok  ' : 'FAIL'}  ${file}  ${verdict.passed} passed  ${seconds(performance.now() - from)}`,
       )
       const lines = verdict.output.split('\n')
-      for (const line of lines) if (/^(?:not run|measured)\b/.test(line)) tell(`      ${line}`)
+      const noted = (line: string) => verdict.why === '' && /^(?:not run|measured)\b/.test(line)
+      for (const line of lines.filter(noted)) tell(`      ${line}`)
       totals.leftOut += lines.filter((line) => line.startsWith('not run')).length
       if (verdict.why !== '') tell(`${verdict.output.trimEnd()}\n      ${file}: ${verdict.why}`)
     }

@@ -49,6 +49,11 @@ export function cases(name: string) {
       test(full, () => outcome)
     }
   }
+  /** As the suite itself, for cases that need these tools too. */
+  add.needing =
+    (...tools: string[]) =>
+    (title: string, body: Body, options: Options = {}) =>
+      add(title, body, { tools, ...options })
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await next()
   }

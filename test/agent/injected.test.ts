@@ -47,7 +47,7 @@ injected('waits for a put where there is no FILE, and says so', async (box) => {
   box.serves(await agent.ready('v2'), next, bin)
 })
 
-injected('takes the tools that came along, which the program does not see', async (box) => {
+injected.needing('busybox')('takes the tools that came along, which the program does not see', async (box) => {
   const busybox = execFileSync('sh', ['-c', 'command -v busybox'], { encoding: 'utf8' }).trim()
   const top = path.join(box.dir, 'volume')
   for (const folder of ['bin', 'agent']) fs.mkdirSync(path.join(top, folder), { recursive: true })

@@ -25,7 +25,8 @@ async function refused(box: Box, answer: { code: number; receipt: Receipt }, cod
 
 for (const [encoding, whole] of [['raw'], ['gzip'], ['gzip', false]] as const) {
   const title = whole === false ? `${encoding}, of an unknown size` : encoding
-  put(`swaps a binary that comes as ${title}, and proves it`, async (box) => {
+  const swaps = put.needing(...(encoding === 'gzip' ? ['gzip'] : []))
+  swaps(`swaps a binary that comes as ${title}, and proves it`, async (box) => {
     const { agent, pid, bytes } = await box.serving()
     const next = program({ version: 'v2' })
     const { code, receipt } = await box.put(next, {
@@ -68,7 +69,7 @@ for (const [encoding, whole] of [['raw'], ['gzip'], ['gzip', false]] as const) {
   })
 }
 
-put('greets with what runs, what it can decode and where it would write', async (box) => {
+put.needing('gzip', 'setsid')('greets with what runs, what it can decode and where it would write', async (box) => {
   const { pid, bytes } = await box.serving()
   const upload = box.opened()
   await upload.greeted()
@@ -265,7 +266,7 @@ put('changes nothing for a header that is cut short', async (box) => {
   box.clean()
 })
 
-put('makes the binary of a patch, on what runs and on the one before', async (box) => {
+put.needing('gzip')('makes the binary of a patch, on what runs and on the one before', async (box) => {
   const { agent, bytes } = await box.serving()
   const [second, third] = [program({ version: 'v2' }), program({ version: 'v3' })]
   const send = async (base: Buffer, next: Buffer, body = patchOf(base, next), named = sha256(base)) => {
@@ -301,7 +302,7 @@ put('makes the binary of a patch, on what runs and on the one before', async (bo
 })
 
 for (const hashes of ['', ', hashed by the decoder'])
-  put(`rejects what is not the announced binary${hashes}`, async (box) => {
+  put.needing('gzip')(`rejects what is not the announced binary${hashes}`, async (box) => {
     const { agent, pid, bytes } = await box.serving()
     if (hashes !== '') await box.put(decoder(), { tool: 'hotswap-patch' })
     const next = program({ version: 'v2' })

@@ -42,7 +42,7 @@ soak(
     assert.is(agent.messages().filter((message) => message === 'killed & restarted').length, swaps)
     box.clean()
   },
-  { limit: 230 },
+  { limit: 230, tools: ['gzip'] },
 )
 
 soak.run()

@@ -50,7 +50,7 @@ stop('leaves with 128 and the signal when the program dies of it', async (box) =
   assert.is(await agent.end(), 143)
 })
 
-stop('gives the program a process group of its own', async (box) => {
+stop.needing('setsid')('gives the program a process group of its own', async (box) => {
   const { agent, pid } = await box.serving()
   assert.is(proc.group(pid), pid)
   assert.is.not(proc.group(pid), proc.group(agent.pid))

@@ -54,7 +54,7 @@ wrapper('runs the program, which is what the receipt is about', async (box) => {
   assert.not(proc.alive(pid))
 })
 
-wrapper('that is not there: the program runs without it, until the tool was sent', async (box) => {
+wrapper.needing('gzip')('that is not there: the program runs without it, until the tool was sent', async (box) => {
   const { pid, bytes } = await box.serving({}, { flags: ['-r', 'tool-dlv survive {{binPath}} --'] })
   const before = await box.status()
   assert.equal([before.receipt.run, before.receipt.debugger], ['plain', 'missing'])

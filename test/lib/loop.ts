@@ -44,6 +44,11 @@ export function cases(name: string) {
     })
     test(title, () => outcome)
   }
+  /** As the suite itself, for cases that need these tools too. */
+  add.needing =
+    (...tools: string[]) =>
+    (title: string, body: Body) =>
+      add(title, body, { tools })
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await next()
   }

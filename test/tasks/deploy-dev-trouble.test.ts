@@ -221,10 +221,15 @@ deploy(
   { root: true },
 )
 
+const older = `sh "$real" "$@" | while IFS= read -r line; do
+  case $line in agent=*) line='agent=0.0.9 0' ;; esac
+  printf '%s\\n' "$line"
+done`
+
 deploy('an agent that is older than the tasks is named', async (loop) => {
   loop.built(v2)
   const pid = await loop.serving(v1)
-  loop.disguised('put', `sh "$real" "$@" | sed -u 's/^agent=.*/agent=0.0.9 0/'`)
+  loop.disguised('put', older)
   assert.equal(
     await loop.task('deploy-dev'),
     failed('local: the agent (0.0.9 0) is older than these tasks - run npm run container-dev and npm run switch-dev'),

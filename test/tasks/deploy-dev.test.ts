@@ -215,7 +215,7 @@ deploy('--json prints one object per pod and nothing else', async (loop) => {
   })
 })
 
-deploy('ENCODING=gzip sends less than the binary has', async (loop) => {
+deploy.needing('gzip')('ENCODING=gzip sends less than the binary has', async (loop) => {
   loop.built(v2)
   await loop.serving(v1)
   const { code, stdout, stderr } = await loop.task('deploy-dev', [], { env: { ENCODING: 'gzip' } })

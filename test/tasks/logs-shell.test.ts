@@ -52,15 +52,19 @@ logs('both say what to do where nothing runs', async (loop) => {
   assert.equal(await loop.task('shell-dev'), nothing)
 })
 
-logs('shell-dev runs what stdin says in the sandbox, and a shell of the user on a terminal', async (loop) => {
+const words = ['sh', 'tasks/run', 'shell-dev']
+
+logs('shell-dev runs what stdin says in the sandbox', async (loop) => {
   await loop.serving(v1)
-  const words = ['sh', 'tasks/run', 'shell-dev']
   const piped = loop.spawn(words)
   piped.child.stdin?.end('pwd\nexit 3\n')
   const { code, stdout, stderr } = await piped.said
   assert.equal({ code, stdout }, { code: 1, stdout: 'DIR/.hotswap/local\n' })
   assert.match(stderr, /^local · \.hotswap\/local\nlocal: \S*sh\n$/)
+})
 
+logs.needing('script')('shell-dev is a shell of the user on a terminal', async (loop) => {
+  await loop.serving(v1)
   const typed = loop.spawn(['script', '-qec', words.join(' '), '/dev/null'])
   typed.child.stdin?.write('tty && sha256sum usr/local/bin/hello; false\nexit\n')
   const told = await typed.said

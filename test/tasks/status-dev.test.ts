@@ -6,6 +6,7 @@ import { program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { objects } from '../lib/json.ts'
 import { cases, hurry, short, until, where } from '../lib/loop.ts'
+import { which } from '../lib/needs.ts'
 
 const status = cases('status-dev')
 
@@ -99,6 +100,7 @@ status('--json gives the whole receipt as one line', async (loop) => {
     writable: 'yes',
     logfile: 'DIR/.hotswap/local/hello.log',
     log: [],
+    ...(which('setsid') ? {} : { group: 'no' }),
   })
 })
 
