@@ -130,7 +130,9 @@ export async function startSandbox(
   const pid = child.pid
   const born = pid === undefined ? undefined : startTime(pid)
   if (pid !== undefined && born !== undefined) writeFileSync(pidFile(folder), `${pid} ${born}\n`)
-  const answer = await Promise.race([answers(binary), failed])
+  let going = true
+  const answer = await Promise.race([answers(binary, () => going), failed])
+  going = false
   if (answer !== '') throw new UserError(`the agent did not start in ${folder}: ${answer}`)
   child.unref()
   return pid
@@ -214,9 +216,9 @@ function startTime(pid: number): string | undefined {
   }
 }
 
-/** Waits until the agent answers; returns why it does not, or nothing. */
-async function answers(binary: string): Promise<string> {
-  for (const end = Date.now() + 10_000; Date.now() < end; await pause(30)) {
+/** Waits until the agent answers, for as long as it is going; returns why it does not, or nothing. */
+async function answers(binary: string, going: () => boolean): Promise<string> {
+  for (const end = Date.now() + 10_000; going() && Date.now() < end; await pause(30)) {
     const status = start('sh', [agent, 'status', binary], { stdio: 'ignore', env: environment() })
     if ((await new Promise((resolve) => status.once('exit', resolve))) === 0) return ''
   }

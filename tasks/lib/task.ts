@@ -2,6 +2,7 @@
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
+import { environment } from './settings.ts'
 
 /** The top folder of this repository, without a slash at its end. task() makes it the working directory. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')
@@ -44,6 +45,7 @@ const signals = { SIGHUP: 129, SIGINT: 130, SIGTERM: 143 } as const
 const brokenPipe = 141 // 128 + SIGPIPE: what a shell reports for a tool whose reader has left
 const patience = 10_000 // ms that clean-up may take after a signal
 const grace = 2_000 // ms between TERM and KILL
+const glance = 500 // ms between two looks whether npm is still there
 
 let interrupted = false
 let ending = false // before its time: the body, which nothing stops, is waited for no more
@@ -138,24 +140,31 @@ function kill(target: number, signal: NodeJS.Signals): void {
 
 /**
  * Runs a task: parses its arguments (--help prints to stdout, exit 0; anything unknown is exit 2), turns failures into
- * one error line and an exit code, ends what was started on INT, TERM and HUP (130, 143, 129). The body may return an
- * exit code. Sets process.exitCode and leaves the end to Node, so that no output is cut.
+ * one error line and an exit code, ends what was started on INT, TERM and HUP (130, 143, 129), and where the npm that runs
+ * it is gone (129). The body may return an exit code. The process ends once its output is written: a timer that the body has
+ * left behind holds nothing up.
  */
 export async function task(about: About, body: (args: Args) => Promise<number | void>): Promise<void> {
   process.chdir(root)
+  const exit = (code: number) => process.stdout.write('', () => process.stderr.write('', () => process.exit(code)))
   const leave = (code: number) => {
     if (ending) return // npm passes a Ctrl-C on that the terminal has sent already: the second one changes nothing
     ending = true
-    const exit = () => process.stdout.write('', () => process.stderr.write('', () => process.exit(code)))
-    setTimeout(exit, patience).unref()
+    setTimeout(() => exit(code), patience).unref()
     // a second time for what the body has started in the meantime
-    void cleanUp().then(cleanUp).then(exit)
+    void cleanUp()
+      .then(cleanUp)
+      .then(() => exit(code))
   }
-  for (const [signal, code] of Object.entries(signals))
-    process.on(signal, () => {
-      interrupted = true
-      leave(code)
-    })
+  const hungUp = (code: number) => {
+    interrupted = true
+    leave(code)
+  }
+  for (const [signal, code] of Object.entries(signals)) process.on(signal, () => hungUp(code))
+  // npm that is killed, or loses its terminal, passes nothing on
+  const parent = process.ppid
+  if (environment().npm_lifecycle_event !== undefined)
+    setInterval(() => process.ppid === parent || hungUp(signals.SIGHUP), glance).unref()
   process.stdout.on('error', (error) => (isErrno(error, 'EPIPE') ? leave(brokenPipe) : leave(failed(error))))
   process.stderr.on('error', () => undefined) // nobody is left to be told
   process.on('uncaughtException', (error) => leave(failed(error)))
@@ -173,7 +182,7 @@ export async function task(about: About, body: (args: Args) => Promise<number | 
   }
   if (ending) return
   await cleanUp()
-  if (!ending) process.exitCode = code
+  if (!ending) exit(code)
 }
 
 async function cleanUp(): Promise<void> {

@@ -29,7 +29,7 @@ test('every npm script that a document names is there, and so is its file', () =
     for (const [whole, name = 'test'] of named) {
       const script = scripts[name]
       assert.ok(script !== undefined, `${document}: ${whole}: package.json has no such script`)
-      const [, file = ''] = /^sh tasks\/run (\S+)/.exec(script) ?? []
+      const [, file = ''] = /^exec sh tasks\/run (\S+)/.exec(script) ?? []
       const path = `${file.includes('/') ? file : `tasks/${file}`}.ts`
       assert.ok(existsSync(join(root, path)), `${document}: ${whole}: there is no ${path}`)
     }

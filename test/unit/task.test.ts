@@ -41,6 +41,19 @@ task('result on stdout, talk on stderr, the body gives the exit code', async ({ 
   assert.equal(await copy.run('fixture/x.ts'), { code: 1, signal: null, stdout: 'result\n', stderr: 'talk\n' })
 })
 
+task('it ends once its body has, also where a timer is left behind, and all that it said arrives', async ({ copy }) => {
+  for (const [end, code] of [
+    ['return', 0],
+    ["throw new UserError('no')", 1],
+  ] as const) {
+    fixture(copy, `setTimeout(() => {}, 100_000); for (let n = 0; n < 20_000; n++) print('a line of output'); ${end}`)
+    const began = performance.now()
+    const said = await copy.run('fixture/x.ts')
+    assert.equal([said.code, said.stdout.length], [code, 20_000 * 'a line of output\n'.length])
+    assert.ok(performance.now() - began < 50_000)
+  }
+})
+
 task('arguments reach the body, and nothing unknown does', async ({ copy }) => {
   fixture(
     copy,
