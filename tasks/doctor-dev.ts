@@ -7,7 +7,7 @@ import { allowed, kindsOf, needs } from './lib/permissions.ts'
 import { greetingChecks, probeChecks, type Plan } from './lib/pod-checks.ts'
 import { probe } from './lib/probe.ts'
 import { settings, type Settings } from './lib/settings.ts'
-import { statusOf } from './lib/status.ts'
+import { NoAgent, statusOf } from './lib/status.ts'
 import { print, say, task, UserError } from './lib/task.ts'
 import { target, type Pod, type Target } from './lib/target.ts'
 import { toolsFound } from './lib/tool-versions.ts'
@@ -19,7 +19,7 @@ const about = {
   options: { json: { type: 'boolean', help: 'print one JSON object per check' } },
   more:
     'Each check is made, and changes nothing. Prints ok, note, fault or - (not made), the name of the check, what was\n' +
-    'found, and the remedy. Exit code 1: there is a fault.',
+    'found, and the remedy. Exit code 1: there is a fault. That nothing runs before the first switch-dev is none.',
 } as const
 
 await task(about, async ({ flags }) => {
@@ -29,13 +29,18 @@ await task(about, async ({ flags }) => {
     if (found.result === 'fault') faults += 1
     print(flags.json === true ? JSON.stringify(found) : findingLine(found))
   }
-  /** Makes a check; what it throws is the fault. */
-  const made = async <T>(check: string, work: () => Promise<T>, pod = ''): Promise<T | undefined> => {
+  /** Makes a check; what it throws is the fault, unless it is how things are before the first switch-dev. */
+  const made = async <T>(
+    check: string,
+    work: () => Promise<T>,
+    pod = '',
+    result: Finding['result'] = 'fault',
+  ): Promise<T | undefined> => {
     try {
       return await work()
     } catch (error) {
       if (!(error instanceof UserError)) throw error
-      tell(finding(check, 'fault', error.message, pod))
+      tell(finding(check, error instanceof NoAgent ? 'note' : result, error.message, pod))
       return undefined
     }
   }
@@ -60,8 +65,14 @@ await task(about, async ({ flags }) => {
       tell(finding('context', 'ok', `${cluster.context}, namespace ${cluster.namespace}`))
     if (!(await permitted(cluster, chosen, tell, made))) return 1
   }
-  const found = await made('pods', there.pods)
+  const found = await made('pods', there.anyPods)
   if (found === undefined) return 1
+  if (found.pods.length === 0) {
+    // what is there without an agent is production's; what cannot be acted on for another reason is a fault
+    const before = found.leftOut.every(({ remedy, ending }) => remedy !== undefined || ending === true)
+    await made('pods', there.pods, '', before ? 'note' : 'fault')
+    return faults === 0 ? 0 : 1
+  }
   for (const { name, why } of found.leftOut) tell(finding('pods', 'note', `left out: it is ${why}`, name))
   tell(finding('pods', 'ok', found.pods.map(({ name }) => name).join(', ')))
   for (const pod of found.pods) await examine(there, pod)

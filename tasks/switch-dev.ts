@@ -1,6 +1,7 @@
 // Brings up the dev pods, or the local sandbox, and waits until their agents answer.
 import { basename } from 'node:path'
 import { settings } from './lib/settings.ts'
+import { programState } from './lib/program.ts'
 import { settledStatus } from './lib/status.ts'
 import { say, task } from './lib/task.ts'
 import { target } from './lib/target.ts'
@@ -9,13 +10,16 @@ const about = {
   name: 'switch-dev',
   summary: 'brings up the dev pods, or the local sandbox, and waits until their agents answer',
   operands: '[-- ARG...]',
-  more: 'On local, ARG... are the arguments of the program. On a cluster the dev manifest is applied over the production one.',
+  more:
+    'On local, ARG... are the arguments of the program. On a cluster the dev manifest is applied over the production one.\n' +
+    'Exit code 1 there: no agent answers, or the program crashed. One that waits for its first binary is no fault.',
 } as const
 
 await task(about, async ({ operands }) => {
   const chosen = await settings()
   const there = await target(chosen)
   say(there.where)
+  let failed = false
   if (there.kind === 'local') {
     const { sandboxWrapper, startSandbox } = await import('./lib/local.ts')
     const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
@@ -25,12 +29,14 @@ await task(about, async ({ operands }) => {
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
     const { pods } = await there.pods()
     for (const pod of pods) {
-      const { values } = await settledStatus(there, pod, 1000 * (chosen.settle + chosen.limit))
-      const why = values.get('reason') ?? ''
-      say(
-        `${pod.name}: the agent answers (${values.get('result')}${why === '' ? '' : `: ${why}`}, agent ${values.get('agent')})`,
-      )
+      const receipt = await settledStatus(there, pod, 1000 * (chosen.settle + chosen.limit))
+      const { result, found, remedy } = programState(receipt)
+      const agent = `agent ${receipt.values.get('agent')}`
+      if (result === 'fault') say(`error: ${pod.name}: the program ${found} - ${remedy} (the pod is up: ${agent})`)
+      else say(`${pod.name}: the agent answers (${result === 'ok' ? 'running' : found}, ${agent})`)
+      failed ||= result === 'fault'
     }
   }
   say('next: npm run build && npm run deploy-dev')
+  return failed ? 1 : 0
 })

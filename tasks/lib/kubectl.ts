@@ -147,7 +147,8 @@ export async function kubernetesTarget(settings: Settings): Promise<Target> {
     exec: (pod, command, on = 'pipes') => {
       const how = on === 'terminal' && process.stdin.isTTY ? ['-i', '-t'] : ['-i']
       return start('kubectl', [...place, 'exec', ...how, pod.name, '-c', pod.container, '--', ...command], {
-        stdio: on === 'terminal' ? 'inherit' : 'pipe',
+        // what kubectl says of the end is read; a terminal's output comes on stdout alone
+        stdio: on === 'terminal' ? ['inherit', 'inherit', 'pipe'] : 'pipe',
         env: environment(),
       })
     },

@@ -6,8 +6,9 @@ import { finding, type Finding } from './finding.ts'
 import { memoryFault } from './memory.ts'
 import { obstacles } from './obstacles.ts'
 import { decodes } from './packing.ts'
-import { sample, type Probe } from './probe.ts'
-import { binaryWords, type Receipt } from './receipt.ts'
+import { delveRoom, sample, type Probe } from './probe.ts'
+import { programState } from './program.ts'
+import type { Receipt } from './receipt.ts'
 import type { Pod } from './target.ts'
 import { seconds, size } from './words.ts'
 
@@ -32,7 +33,7 @@ export function greetingChecks(pod: Pod, plan: Plan, receipt: Receipt): Finding[
   const wrapped = plan.debug && value('wrapper') !== ''
   const found = obstacles(pod, { ...plan, wrapped }, receipt)
   const fine: Readonly<Record<(typeof found)[number]['check'], string>> = {
-    agent: `${value('agent').split(' ')[0]}, ${value('result')}${value('sha256') === '' ? '' : `, ${binaryWords(receipt)}`}`,
+    agent: value('agent').split(' ')[0] ?? '',
     architecture: archOfUname(value('machine')) ?? value('machine'),
     folder: 'the binary can be replaced',
     disk: `${size(Number(value('free')))} are free for a binary`,
@@ -53,7 +54,8 @@ export function greetingChecks(pod: Pod, plan: Plan, receipt: Receipt): Finding[
   const decoders = decodes(receipt, 'delta')
     ? finding('decoders', 'ok', value('decodes'), pod.name)
     : finding('decoders', 'note', `${value('decodes')} - the decoder of deltas is sent when it is needed`, pod.name)
-  return [...judged, decoders]
+  const { result, found: how, remedy } = programState(receipt)
+  return [...judged, finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name), decoders]
 }
 
 /** What the pod said when it was asked. */
@@ -62,8 +64,8 @@ export function probeChecks(pod: Pod, plan: Plan, receipt: Receipt, probe: Probe
   const off = Math.abs(ahead)
   const way = `an exec begins after ${seconds(exec)}, a line there and back takes ${trip.toFixed(1)} ms, ${size(sample)} take ${seconds(upload)}`
   return [
-    debuggerCheck(pod, plan, receipt, values.get('delve')),
-    ptraceCheck(pod, receipt, values.get('ptrace')),
+    debuggerCheck(pod, plan, receipt, values),
+    ptraceCheck(pod, receipt, values),
     finding('uid', 'ok', values.get('uid') ?? '', pod.name),
     off > clockLimit || Number.isNaN(ahead)
       ? finding(
@@ -83,26 +85,44 @@ function debuggerCheck(
   pod: Pod,
   { goVersion, dlvVersion }: Plan,
   receipt: Receipt,
-  delve: string | undefined,
+  values: ReadonlyMap<string, string>,
 ): Finding {
   const judged = (result: Finding['result'], sentence: string) => finding('debugger', result, sentence, pod.name)
   if (!receipt.values.has('wrapper'))
     return judged('note', 'the agent runs without a debugger - npm run build-debug && npm run switch-dev')
   const happened = debuggerFault(receipt.values.get('reason') ?? '', receipt.log)
-  const fault = happened ?? delveFault(delve ?? dlvVersion, goVersion)
+  if (happened !== undefined) return judged('fault', happened)
+  const room = values.get('room')
+  if (room !== undefined) return judged('skipped', untried(Number(room)))
+  const delve = values.get('delve')
+  if (delve === '')
+    return judged(
+      'fault',
+      `Delve is there and does not run (${values.get('ptrace')}) - npm run container-dev && npm run switch-dev`,
+    )
+  const fault = delveFault(delve ?? dlvVersion, goVersion)
   if (fault !== undefined) return judged('fault', fault)
   if (delve === undefined) return judged('ok', `none there yet: Delve ${dlvVersion} is sent when it is needed`)
   return judged('ok', `Delve ${delve} for ${goVersion}`)
 }
 
-function ptraceCheck(pod: Pod, receipt: Receipt, said: string | undefined): Finding {
+function ptraceCheck(pod: Pod, receipt: Receipt, values: ReadonlyMap<string, string>): Finding {
   const judged = (result: Finding['result'], sentence: string) => finding('ptrace', result, sentence, pod.name)
-  if (!receipt.values.has('wrapper') || said === undefined)
-    return judged('skipped', 'no Delve there to try it, or too little memory for it')
+  if (!receipt.values.has('wrapper')) return judged('skipped', 'not needed: the agent runs without a debugger')
+  const [said, room] = [values.get('ptrace'), values.get('room')]
+  if (room !== undefined) return judged('skipped', untried(Number(room)))
+  if (said === undefined) return judged('skipped', 'no Delve is there yet to try it')
+  if (values.get('delve') === '') return judged('skipped', 'the Delve that is there does not run')
   // an older Delve has held it before it says that a program which is none of Go's has nothing to read
   if (!/not permitted|denied|not implemented/i.test(said)) return judged('ok', 'Delve may hold a process')
   return judged(
     'fault',
     `Delve may not hold a process (${said}) - allow ptrace in MANIFEST: seccompProfile, or capabilities.add: [SYS_PTRACE]`,
   )
+}
+
+/** Delve is there; why nothing more is known of it. */
+function untried(room: number): string {
+  const left = size(Math.max(0, room))
+  return `Delve is there, and was not tried: it may take ${size(delveRoom)}, and the memory limit leaves ${left} - to debug there, set a higher limit in MANIFEST`
 }

@@ -16,7 +16,7 @@ export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'bi
     const name = text(item, 'metadata', 'name')
     const gone = whyGone(item)
     if (gone !== undefined) {
-      leftOut.push({ name, why: gone })
+      leftOut.push({ name, why: gone, ending: gone === 'terminating' || gone === 'succeeded' })
       continue
     }
     const container = containerOf(item, settings.container)

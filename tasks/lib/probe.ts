@@ -6,7 +6,10 @@ import { UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
 
 export interface Probe {
-  /** `uid`, `clock` (seconds since 1970), `memory` (bytes in use), `delve` (its version), `ptrace` (`yes`, or what Delve said). */
+  /**
+   * `uid`, `clock` (seconds since 1970), `memory` (bytes in use); where Delve is there: `delve` (its version, empty where it
+   * does not run) and `ptrace` (`yes`, or what Delve said), or else `room` (bytes) where its limit leaves too few to try it.
+   */
   readonly values: ReadonlyMap<string, string>
   /** Seconds that the pod's clock is ahead of this machine's. */
   readonly ahead: number
@@ -23,7 +26,9 @@ export const sample = 2_000_000
 
 const trips = 5
 const limit = 20_000 // ms
-const delveRoom = 64_000_000 // bytes
+/** Bytes that Delve may take when it is tried. */
+export const delveRoom = 64_000_000
+
 // $1: BINARY; $2: the memory limit, or 0: a Delve that is too much for it would get the program killed. Delve is the one that
 // was sent, as the agent finds it, else the image's. Whether it may trace is tried on a program that is nobody's, and that
 // never begins: Delve holds it halted, and ends.
@@ -37,9 +42,11 @@ printf 'uid=%s\\n' "$(id -u)"
 for file in /sys/fs/cgroup/memory.current /sys/fs/cgroup/memory/memory.usage_in_bytes; do
   [ ! -r "$file" ] || { read -r used <"$file" && printf 'memory=%s\\n' "$used"; }
 done
-[ "$2" = 0 ] || [ $(($2 - \${used:-0})) -gt ${delveRoom} ] || dlv=
-if [ -n "$dlv" ]; then
-  "$dlv" version 2>&1 | while read -r key value; do [ "$key" != Version: ] || printf 'delve=%s\\n' "$value"; done
+room=$(($2 - \${used:-0}))
+if [ -n "$dlv" ] && [ "$2" != 0 ] && [ $room -le ${delveRoom} ]; then
+  printf 'room=%s\\n' $room
+elif [ -n "$dlv" ]; then
+  printf 'delve=%s\\n' "$("$dlv" version 2>&1 | while read -r key value; do [ "$key" != Version: ] || echo "$value"; done)"
   for some in /bin/true /bin/busybox /bin/sh; do [ ! -x "$some" ] || break; done
   said=$("$dlv" exec --allow-non-terminal-interactive=true "$some" </dev/null 2>&1) && said=yes
   printf 'ptrace=%s\\n' "$(printf '%s' "$said" | tail -n 1)"

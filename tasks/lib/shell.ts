@@ -24,6 +24,29 @@ export async function shellOf(target: Target, pod: Pod): Promise<readonly string
   )
 }
 
+/**
+ * A conversation with a shell, on the user's terminal or with what stdin says. What its last command ended with is no failure.
+ * Throws UserError where there was no shell, or the way to it broke.
+ */
+export async function conversation(target: Target, pod: Pod, shell: readonly string[]): Promise<void> {
+  const child = target.exec(pod, shell, 'terminal')
+  let said = ''
+  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
+    said = (said + text).slice(-4096)
+    process.stderr.write(text)
+  })
+  const why = await new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(error.message))
+    // where stderr is the user's own there is no way that could break
+    child.once('close', (code, signal) =>
+      resolve(code === 0 || child.stderr === null ? '' : (signal ?? `exit code ${code}`)),
+    )
+  })
+  // kubectl's last word where the shell itself ended so
+  if (why === '' || /command terminated with exit code \d+\s*$/.test(said)) return
+  throw new UserError(`${pod.name}: the shell is gone (${meaning(said) || why}) - run npm run shell-dev again`)
+}
+
 /** The shell that was injected, with the tools that came along. */
 function withTools(shell: readonly string[]): string[] {
   return [...shell, '-c', `PATH=$PATH:${FOLDER}/bin exec ${shell.join(' ')}`]

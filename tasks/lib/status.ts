@@ -7,7 +7,10 @@ import type { Pod, Target } from './target.ts'
 const limit = 20_000 // ms
 const step = 200 // ms between two looks at a process that has just begun
 
-/** The receipt of what runs in the pod. Throws UserError where no agent answers. */
+/** The pod answers, and has no agent: one of production. */
+export class NoAgent extends UserError {}
+
+/** The receipt of what runs in the pod. Throws UserError where no agent answers, NoAgent where there is none. */
 export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
   const child = target.exec(pod, [...pod.agent, 'status', pod.binary])
   child.stdin?.on('error', () => undefined).end()
@@ -34,7 +37,8 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
     const receipt = first === undefined || first.done === true ? undefined : first.value
     if (receipt?.values.has('agent')) return receipt
     const why = receipt === undefined ? await ended : (receipt.values.get('reason') ?? 'it says something else')
-    throw new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
+    const Kind = /^there is no such program in the container/.test(why) ? NoAgent : UserError
+    throw new Kind(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
   } finally {
     clearTimeout(timer)
     child.kill()

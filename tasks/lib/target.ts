@@ -30,6 +30,8 @@ export interface LeftOut {
   readonly why: string
   /** The next step, where that is more than to look at the pod. */
   readonly remedy?: string
+  /** It is on its way out, or has finished: that is no trouble. */
+  readonly ending?: boolean
 }
 
 export interface Found {

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { gzipSync } from 'node:zlib'
 import { encode, indexed } from '../../tasks/lib/delta.ts'
 import { decoder, foreign, sha256 } from './fixtures.ts'
-import { cases, header, pause, program, until, type Box, type Receipt } from './harness.ts'
+import { cases, header, pause, program, throughout, until, type Box, type Receipt } from './harness.ts'
 import { pace } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
@@ -414,6 +414,19 @@ put('says that it waits while the old process takes its time', async (box) => {
   assert.ok(raw.indexOf('wait=') < raw.indexOf('result=running', raw.indexOf('\n\n')), 'before the result')
   assert.match(agent.out.toString(), /bye v1[^]*ready v2/, 'the two were never alive at once')
   assert.not(agent.messages().includes('procs never ended'))
+})
+
+put('says that the binary is there and the pod slow while the agent does not get to it', async (box) => {
+  const { agent } = await box.serving()
+  agent.kill('SIGSTOP')
+  const putting = box.put({ version: 'v2' })
+  await until(() => fs.existsSync(box.staged), 5, 'the upload')
+  await throughout(1.5, () => fs.existsSync(box.staged), 'it is not taken')
+  agent.kill('SIGCONT')
+  const { raw, receipt } = await putting
+  assert.is(receipt.result, 'running')
+  assert.match(raw, /^wait=for the swap to begin: the binary is there, the pod is slow$/m)
+  assert.not.match(raw, /^wait=for the agent/m)
 })
 
 put('shows during a swap what is being swapped in', async (box) => {

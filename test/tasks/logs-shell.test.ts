@@ -1,4 +1,7 @@
+import { spawn } from 'node:child_process'
 import * as assert from 'uvu/assert'
+import { conversation } from '../../tasks/lib/shell.ts'
+import type { Target } from '../../tasks/lib/target.ts'
 import { program, sha256 } from '../agent/fixtures.ts'
 import { cases, failed, until, where, type Loop } from '../lib/loop.ts'
 
@@ -59,7 +62,7 @@ logs('shell-dev runs what stdin says in the sandbox', async (loop) => {
   const piped = loop.spawn(words)
   piped.child.stdin?.end('pwd\nexit 3\n')
   const { code, stdout, stderr } = await piped.said
-  assert.equal({ code, stdout }, { code: 1, stdout: 'DIR/.hotswap/local\n' })
+  assert.equal({ code, stdout }, { code: 0, stdout: 'DIR/.hotswap/local\n' }, 'what its last command ended with')
   assert.match(stderr, /^local · \.hotswap\/local\nlocal: \S*sh\n$/)
 })
 
@@ -71,6 +74,28 @@ logs.needing('script')('shell-dev is a shell of the user on a terminal', async (
   assert.is(told.code, 0, told.stdout)
   assert.match(told.stdout, /\/dev\/pts\/\d+/)
   assert.match(told.stdout, new RegExp(sha256(v1)))
+})
+
+logs("shell-dev fails where there was no shell, not where a shell's last command failed", async () => {
+  const pod = { name: 'p', container: '', life: '', restarts: 0, agent: [], binary: '', debugPort: 0 }
+  const ends = (script: string, stderr: 'pipe' | 'inherit' = 'pipe') => {
+    const exec = () => spawn('sh', ['-c', script], { stdio: ['ignore', 'ignore', stderr] })
+    return conversation({ exec } as unknown as Target, pod, ['sh']).then(
+      () => '',
+      (error: Error) => error.message,
+    )
+  }
+  const gone = (why: string) => `p: the shell is gone (${why}) - run npm run shell-dev again`
+  const table: readonly [script: string, why: string][] = [
+    ['exit 0', ''],
+    ['echo "command terminated with exit code 1" >&2; exit 1', ''],
+    ['echo "sh: nonsense: not found" >&2; echo "command terminated with exit code 127" >&2; exit 127', ''],
+    ['exit 1', gone('exit code 1')],
+    ['kill -KILL $$', gone('SIGKILL')],
+    ['echo \'Error from server (NotFound): pods "p" not found\' >&2; exit 1', gone('the pod is gone')],
+  ]
+  for (const [script, why] of table) assert.is(await ends(script), why, script)
+  assert.is(await ends('exit 130', 'inherit'), '', 'on local the shell is the child itself')
 })
 
 logs.run()
