@@ -4,9 +4,10 @@ import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deliver, parcelOf } from './lib/deliver.ts'
+import { gitEnvironment } from './lib/git.ts'
 import { buildLine, goBuild } from './lib/go.ts'
 import { localTarget, startSandbox, stopSandbox } from './lib/local.ts'
-import { defaults, environment } from './lib/settings.ts'
+import { defaults } from './lib/settings.ts'
 import { onEnd, print, root, task, UserError } from './lib/task.ts'
 import { find, run } from './lib/tools.ts'
 import { binaryWords } from './lib/receipt.ts'
@@ -112,9 +113,8 @@ function title(text: string): void {
 
 /** So that the version that git describes is the tag. Without git the version is unknown, which the build says. */
 async function commit(tag: string, folder: string): Promise<void> {
-  // neither the repository that a hook of git names, nor anybody's hooks and signatures
-  const outside = Object.entries(environment()).filter(([key]) => !key.startsWith('GIT_'))
-  const env = { ...Object.fromEntries(outside), GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' }
+  // without anybody's hooks and signatures
+  const env = { ...gitEnvironment(), GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' }
   const who = ['-c', 'user.name=demo', '-c', 'user.email=demo@localhost']
   const git = (...args: string[]) => run('git', [...who, ...args], { cwd: folder, env, output: 'read' })
   if (find('git') === undefined) return

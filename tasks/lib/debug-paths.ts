@@ -1,6 +1,7 @@
 // Paths under -trimpath: such a binary names its files by module, an IDE by folder.
-import { environment, type Settings } from './settings.ts'
-import { run } from './tools.ts'
+import { goSays, isOn } from './go.ts'
+import type { Settings } from './settings.ts'
+import { find, run } from './tools.ts'
 
 /** One rule of Delve's substitutePath: a folder here, and what stands for it in the binary. */
 export interface PathRule {
@@ -9,13 +10,15 @@ export interface PathRule {
 }
 
 /** The rules that a build of these settings needs; none without -trimpath. */
-export async function pathRules({ goDir, goFlags }: Pick<Settings, 'goDir' | 'goFlags'>): Promise<PathRule[]> {
-  const flags = [...goFlags, ...(environment().GOFLAGS ?? '').split(/\s+/)]
-  if (!flags.some((word) => /^--?trimpath(=true|=1)?$/.test(word))) return []
-  const go = async (...args: string[]) =>
-    (await run('go', args, { cwd: goDir, output: 'read' })).stdout.trim().split('\n')
-  const modules = await go('list', '-m', '-f', '{{.Path}}\t{{.Dir}}')
-  const [cache = '', goroot = ''] = await go('env', 'GOMODCACHE', 'GOROOT')
+export async function pathRules(
+  settings: Pick<Settings, 'goDir' | 'goFlags' | 'goArch' | 'target'>,
+): Promise<PathRule[]> {
+  if (find('go') === undefined) return [] // then nothing is built here either
+  const { env, goflags, variables } = await goSays(settings)
+  if (!isOn('trimpath', [...goflags, ...settings.goFlags])) return []
+  const list = ['list', '-m', '-f', '{{.Path}}\t{{.Dir}}']
+  const modules = (await run('go', list, { cwd: settings.goDir, env, output: 'read' })).stdout.trim().split('\n')
+  const { GOMODCACHE: cache = '', GOROOT: goroot = '' } = variables
   const own = modules.flatMap((line) => {
     const [to = '', from = ''] = line.split('\t')
     return from === '' ? [] : [{ from, to }]

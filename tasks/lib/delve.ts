@@ -2,7 +2,8 @@
 import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { hostArch } from './elf.ts'
-import { environment, type Settings } from './settings.ts'
+import { ownGoEnv } from './go.ts'
+import type { Settings } from './settings.ts'
 import { root, say, UserError } from './task.ts'
 import { need, run } from './tools.ts'
 
@@ -45,21 +46,14 @@ export async function delve(
   if (existsSync(kept)) return kept
 
   say(`building Delve ${dlvVersion} with ${goVersion} for ${arch}, once`)
-  // GOBIN refuses a cross build, and flags like -mod=vendor are the program's alone; the result lands under a GOPATH of
-  // our own, in a folder named for the machine where that is not this one
+  // the result lands under a GOPATH of our own, in a folder named for the machine where that is not this one
   const gopath = join(tools, 'gopath')
   const { exitCode } = await run('go', ['install', `github.com/go-delve/delve/cmd/dlv@${dlvVersion}`], {
     cwd: root,
     env: {
-      ...environment(),
+      ...(await ownGoEnv(arch)),
       GOPATH: gopath,
       GOMODCACHE: moduleCache,
-      GOBIN: '',
-      GOFLAGS: '',
-      GOWORK: 'off',
-      GOOS: 'linux',
-      GOARCH: arch,
-      CGO_ENABLED: '0',
       ...(/^go[\d.]+$/.test(goVersion) ? { GOTOOLCHAIN: goVersion } : {}),
     },
     output: 'show',
@@ -69,7 +63,7 @@ export async function delve(
   )
   if (exitCode !== 0 || built === undefined)
     throw new UserError(
-      `Delve ${dlvVersion} could not be built with ${goVersion} - set DLV_VERSION in .env to a version that fits`,
+      `Delve ${dlvVersion} could not be built with ${goVersion} - mend what Go says above: where it could not download, GOPROXY (go env GOPROXY), where the version does not fit, DLV_VERSION in .env`,
     )
   mkdirSync(tools, { recursive: true })
   copyFileSync(built, `${kept}.${process.pid}`)

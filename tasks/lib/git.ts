@@ -11,6 +11,12 @@ export function versionWord(text: string): string {
   return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 128)
 }
 
+/** The environment of git for the repository of a folder: nothing that a hook, or `git -c`, says of another one. */
+export function gitEnvironment(): Record<string, string> {
+  const own = Object.entries(environment()).filter(([key]) => !/^GIT_CONFIG_(PARAMETERS|COUNT)$/.test(key))
+  return Object.fromEntries(own)
+}
+
 let told = '' // a build after each save needs to say it once
 
 /** What git calls the state of GO_DIR; `unknown`, and one line that says why, where it cannot say. */
@@ -21,11 +27,10 @@ export async function gitVersion({ goDir }: Pick<Settings, 'goDir'>): Promise<st
     return unknownVersion
   }
   if (find('git') === undefined) return none('git is not on PATH')
-  // without optional locks, so that a build changes nothing in the checkout
-  const env = { ...environment(), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' }
   const { exitCode, stdout, stderr } = await run('git', ['describe', '--tags', '--always', '--dirty'], {
     cwd: goDir,
-    env,
+    // without optional locks, so that a build changes nothing in the checkout
+    env: { ...gitEnvironment(), GIT_OPTIONAL_LOCKS: '0', LC_ALL: 'C' },
     output: 'read',
   })
   const version = versionWord(stdout.trim())

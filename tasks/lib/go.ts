@@ -6,8 +6,9 @@ import { readBinary, type Binary } from './binary.ts'
 import { lastMachine, type Build } from './builds.ts'
 import { elf, hostArch } from './elf.ts'
 import { gitVersion } from './git.ts'
+import { at } from './json.ts'
 import { environment, type Settings } from './settings.ts'
-import { onEnd, say, UserError } from './task.ts'
+import { onEnd, root, say, UserError } from './task.ts'
 import { need, run } from './tools.ts'
 import { seconds, size, words } from './words.ts'
 
@@ -18,30 +19,63 @@ export interface Recipe {
   readonly output: string
 }
 
-/** The arguments of go for a build. Throws UserError (1) where GO_LDFLAGS has an open quote. */
+/**
+ * The arguments of go for a build. `goflags` are the words of GOFLAGS: go drops what the command line has too, so that its
+ * -ldflags and -gcflags are added to ours. Throws UserError (1) where GO_LDFLAGS has an open quote.
+ */
 export function goBuildArgs(
   { goMain, versionVar, goLdflags, goFlags }: Pick<Settings, 'goMain' | 'versionVar' | 'goLdflags' | 'goFlags'>,
   { debug, version, output }: Recipe,
+  goflags: readonly string[] = [],
 ): string[] {
   linkerWords(goLdflags)
-  const ldflags = [
+  const own = [
     // compressed DWARF would make each delta several times larger
     debug ? '-compressdwarf=false' : '-s',
     versionVar === '' ? '' : `-X ${versionVar}=${version}`,
-    goLdflags,
-  ].filter((part) => part !== '')
+  ]
+  const theirs = valuesOf('ldflags', goflags)
+  const linked = (value: string) => joined(...own, value, goLdflags)
+  const compiled = (value: string) => joined('-N -l', value)
   return [
     'build',
     // the stamp costs time and fails in a repository of another user; the version says more
-    '-buildvcs=false',
+    ...(valuesOf('buildvcs', goflags).length > 0 ? [] : ['-buildvcs=false']),
     ...(debug ? ['-gcflags', 'all=-N -l'] : []),
+    // the last one that fits a package counts
+    ...(debug ? valuesOf('gcflags', goflags).flatMap((each) => ['-gcflags', behindPattern(each, compiled)]) : []),
     '-ldflags',
-    ldflags.join(' '),
+    linked(''),
+    ...theirs.flatMap((each) => ['-ldflags', behindPattern(each, linked)]),
     '-o',
     output,
     ...goFlags,
     goMain,
   ]
+}
+
+function joined(...parts: readonly string[]): string {
+  return parts.filter((part) => part !== '').join(' ')
+}
+
+/** Changes the flags of `-gcflags` or `-ldflags` behind the pattern of packages that they may begin with (`all=-m`). */
+function behindPattern(value: string, change: (flags: string) => string): string {
+  const [, pattern = '', flags = ''] = /^\s*([^-\s'"=][^=]*=)?(.*)$/s.exec(value) ?? []
+  return pattern + change(flags.trim())
+}
+
+/** What a flag is given in a list of words, in each spelling: `-x=value`, `--x=value`; '' for the bare flag. */
+function valuesOf(flag: string, list: readonly string[]): string[] {
+  const spelling = new RegExp(`^--?${flag}(?:=(.*))?$`, 's')
+  return list.flatMap((word) => {
+    const match = spelling.exec(word)
+    return match === null ? [] : [match[1] ?? '']
+  })
+}
+
+/** Whether a list of words turns a flag of go build on: the last one counts. */
+export function isOn(flag: string, list: readonly string[]): boolean {
+  return ['', '1', 't', 'T', 'true', 'TRUE', 'True'].includes(valuesOf(flag, list).at(-1) ?? 'false')
 }
 
 function linkerWords(goLdflags: string): string[] {
@@ -58,6 +92,66 @@ function linkerWords(goLdflags: string): string[] {
 /** The environment of go for a build: Linux and the pods' machine, whatever GOOS and GOARCH the shell exports. */
 export function goBuildEnv(outside: Readonly<Record<string, string>>, arch: string): Record<string, string> {
   return { CGO_ENABLED: '0', ...outside, GOOS: 'linux', GOARCH: arch }
+}
+
+/** What go takes for set in a folder: by the environment, by `go env -w`, by a GOENV file. */
+export interface GoSays {
+  /** Its variables; none where it cannot say, which a build will tell. */
+  readonly variables: Readonly<Record<string, string>>
+  /** The words of GOFLAGS. */
+  readonly goflags: readonly string[]
+  /** The environment for a build there. */
+  readonly env: Readonly<Record<string, string>>
+}
+
+/** Asks go. */
+export async function goSays(settings: Pick<Settings, 'goDir' | 'goArch' | 'target'>): Promise<GoSays> {
+  const arch = buildArch(settings)
+  const variables = await goVariables(settings.goDir)
+  const outside = environment()
+  if (variables.CGO_ENABLED === '1') outside.CGO_ENABLED = '1'
+  return { variables, goflags: flagWords(variables.GOFLAGS ?? ''), env: goBuildEnv(outside, arch) }
+}
+
+function flagWords(goflags: string): readonly string[] {
+  try {
+    return words(goflags)
+  } catch {
+    return goflags.split(/\s+/) // a quote inside a word is a character there; an open one go names itself
+  }
+}
+
+async function goVariables(folder: string): Promise<Readonly<Record<string, string>>> {
+  // for another machine than this one cgo is on only where somebody has asked for it
+  const env = { ...environment(), GOOS: 'linux', GOARCH: hostArch() === 'arm64' ? 'amd64' : 'arm64' }
+  const { exitCode, stdout } = await run('go', ['env', '-json'], { cwd: folder, env, output: 'read' })
+  const said: unknown = exitCode === 0 && stdout.trim() !== '' ? JSON.parse(stdout) : {}
+  const names = typeof said === 'object' && said !== null ? Object.keys(said) : []
+  return Object.fromEntries(names.map((name) => [name, String(at(said, name))]))
+}
+
+/** What of go's variables says where modules and toolchains come from and are kept: a company's builds need it. */
+const supplies =
+  /^(GOPROXY|GOSUMDB|GOPRIVATE|GONOPROXY|GONOSUMDB|GOINSECURE|GOVCS|GOAUTH|GOCACHE|GOCACHEPROG|GOMODCACHE|GOPATH|GOTOOLCHAIN)$/
+
+/**
+ * The environment in which what is built for the tools themselves is built, for Linux and a machine: nothing that is meant
+ * for the program (GOFLAGS, GO111MODULE, GOARM, a workspace, …) reaches it, only where go gets its modules.
+ */
+export async function ownGoEnv(arch: string): Promise<Record<string, string>> {
+  const variables = await goVariables(root)
+  const outside = Object.entries(environment()).filter(
+    ([key]) => key === 'GOROOT' || !(key in variables || /^(GO[A-Z0-9]|CGO_)/.test(key)),
+  )
+  return {
+    ...Object.fromEntries([...outside, ...Object.entries(variables).filter(([key]) => supplies.test(key))]),
+    GOENV: 'off',
+    GO111MODULE: 'on',
+    GOWORK: 'off',
+    GOOS: 'linux',
+    GOARCH: arch,
+    CGO_ENABLED: '0',
+  }
 }
 
 /** GO_ARCH, else what the pods last said, else this machine's. The local pods are always this machine. */
@@ -94,16 +188,16 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
 
   const begin = performance.now()
   const arch = buildArch(settings)
-  const env = goBuildEnv(environment(), arch)
-  const goFlagWords = [...goFlags, ...(env.GOFLAGS ?? '').split(/\s+/)]
-  const version = await gitVersion(settings)
-  if (debug) warnOfDebugger(goFlagWords, linkerWords(goLdflags))
+  const [{ env, goflags, variables }, version] = await Promise.all([goSays(settings), gitVersion(settings)])
+  const goFlagWords = [...goflags, ...goFlags]
+  tellOfGoflags(goflags, debug)
+  if (debug) warnOfDebugger(goFlagWords, valuesOf('ldflags', goflags).flatMap(linkerWords), linkerWords(goLdflags))
 
   mkdirSync(dirname(target), { recursive: true })
   const output = join(dirname(target), `.${basename(target)}.${process.pid}`)
-  const args = goBuildArgs(settings, { debug, version, output })
+  const args = goBuildArgs(settings, { debug, version, output }, goflags)
   // go that is ended by a signal leaves its work folder: it is to lie in one that goes in any case
-  const work = mkdtempSync(join(env.GOTMPDIR || tmpdir(), 'hotswap-build-'))
+  const work = mkdtempSync(join(variables.GOTMPDIR || tmpdir(), 'hotswap-build-'))
   const cleared = () => rmSync(work, { recursive: true, force: true, maxRetries: 3 })
   const takeBack = onEnd(() => {
     cleared()
@@ -120,7 +214,7 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
   if (exitCode !== 0) {
     rmSync(output, { force: true })
     takeBack()
-    if (env.CGO_ENABLED === '0' && goFlagWords.some((word) => /^--?race(=|$)/.test(word)))
+    if (env.CGO_ENABLED === '0' && isOn('race', goFlagWords))
       say(
         '-race needs cgo, and the build sets CGO_ENABLED=0: export CGO_ENABLED=1 (the container then needs a C library)',
       )
@@ -144,11 +238,32 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
   return { ...build, seconds: Math.round(performance.now() - begin) / 1000 }
 }
 
-function warnOfDebugger(goFlagWords: readonly string[], ldflagWords: readonly string[]): void {
-  if (goFlagWords.some((word) => /^--?trimpath(=true|=1)?$/.test(word)))
+let told = '' // a build after each save needs to say it once
+
+/** GOFLAGS has flags that the task has too: those that can be are added to its own. Throws UserError (2) for the others. */
+function tellOfGoflags(goflags: readonly string[], debug: boolean): void {
+  const [output] = valuesOf('o', goflags)
+  if (output !== undefined)
+    throw new UserError(
+      `GOFLAGS has -o=${output}, but the task says where the build goes: use BINARY in .env, and take it out of GOFLAGS (go env GOFLAGS)`,
+      2,
+    )
+  const added = goflags.filter((word) => (debug ? /^--?(ld|gc)flags=/ : /^--?ldflags=/).test(word)).join(' ')
+  if (added !== '' && added !== told) say(`GOFLAGS has ${added}: that is added to what the task gives go build`)
+  told = added
+}
+
+function warnOfDebugger(
+  goFlagWords: readonly string[],
+  fromGoflags: readonly string[],
+  fromSetting: readonly string[],
+): void {
+  if (isOn('trimpath', goFlagWords))
     say('-trimpath takes the folders out of the binary: breakpoints need a path mapping in the IDE (substitutePath)')
-  const strips = ldflagWords.find((word) => /^--?[sw](=true|=1)?$/.test(word))
-  if (strips !== undefined) say(`GO_LDFLAGS has ${strips}, which takes the debug information out again`)
+  for (const [where, list] of Object.entries({ GOFLAGS: fromGoflags, GO_LDFLAGS: fromSetting })) {
+    const strips = list.find((word) => /^--?[sw](=true|=1)?$/.test(word))
+    if (strips !== undefined) say(`${where} has ${strips}, which takes the debug information out again`)
+  }
 }
 
 /** The file that go has written, whole. Throws UserError where it is no program for the machine. */

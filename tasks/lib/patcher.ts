@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
 import { join } from 'node:path'
-import { environment } from './settings.ts'
+import { ownGoEnv } from './go.ts'
 import { root, UserError } from './task.ts'
 import { need, run } from './tools.ts'
 
@@ -21,10 +21,13 @@ export async function patcher(arch: string): Promise<string> {
   const part = `${kept}.${process.pid}`
   const { exitCode } = await run('go', ['build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', part, '.'], {
     cwd: source,
-    env: { ...environment(), GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: arch, CGO_ENABLED: '0' },
+    env: await ownGoEnv(arch),
     output: 'show',
   })
-  if (exitCode !== 0) throw new UserError('the decoder of deltas could not be built - set ENCODING=gzip in .env')
+  if (exitCode !== 0)
+    throw new UserError(
+      'the decoder of deltas could not be built - mend what Go says above, or do without deltas: ENCODING=gzip in .env',
+    )
   renameSync(part, kept)
   return kept
 }

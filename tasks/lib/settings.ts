@@ -277,13 +277,20 @@ function envText(): string {
 }
 
 /**
- * The environment that children get: this process's own, without what would change zx and dotenv from outside. What
- * stands in .env is not in it.
+ * What git exports to a hook, so that all that the hook runs works on its repository (`git rev-parse --local-env-vars`): a
+ * task works on that of GO_DIR. Without GIT_CONFIG_COUNT and its like, which name none and may lead go to its modules.
+ */
+const hook =
+  /^GIT_(ALTERNATE_OBJECT_DIRECTORIES|CONFIG|OBJECT_DIRECTORY|DIR|WORK_TREE|IMPLICIT_WORK_TREE|GRAFT_FILE|INDEX_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|PREFIX|INTERNAL_SUPER_PREFIX|SHALLOW_FILE|COMMON_DIR)$/
+
+/**
+ * The environment that children get: this process's own, without what would change zx and dotenv from outside, and without
+ * the repository of a git hook. What stands in .env is not in it.
  */
 export function environment(): Record<string, string> {
   const own: Record<string, string> = {}
   for (const [key, value] of Object.entries(process.env))
-    if (value !== undefined && !/^(ZX_|DOTENV_)/.test(key)) own[key] = value
+    if (value !== undefined && !/^(ZX_|DOTENV_)/.test(key) && !hook.test(key)) own[key] = value
   return own
 }
 

@@ -1,9 +1,9 @@
 // Sources: which files a build reads, as `go list` names them.
 import { existsSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { buildArch, goBuildEnv } from './go.ts'
+import { goSays } from './go.ts'
 import { at, items, strings, text } from './json.ts'
-import { environment, type Settings } from './settings.ts'
+import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
 import { run } from './tools.ts'
 
@@ -20,7 +20,7 @@ const fields = `Dir,ImportPath,Standard,Module,Error,${kinds.replaceAll(' ', ','
 /** What `go build` of GO_MAIN reads, without the standard library and the module cache. Throws UserError with Go's words. */
 export async function sources(settings: Settings): Promise<Sources> {
   const { goDir, goFlags, goMain } = settings
-  const env = goBuildEnv(environment(), buildArch(settings))
+  const { env } = await goSays(settings)
   const go = async (...args: string[]) => {
     const { exitCode, stdout, stderr } = await run('go', args, { cwd: goDir, env, output: 'read' })
     if (exitCode !== 0) throw new UserError(stderr.trim() || `go ${args[0]} ended with ${exitCode}`)

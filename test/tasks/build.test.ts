@@ -6,6 +6,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { elf, hostArch } from '../../tasks/lib/elf.ts'
+import { goBuildArgs } from '../../tasks/lib/go.ts'
+import { defaults } from '../../tasks/lib/settings.ts'
 import { find } from '../../tasks/lib/tools.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
 import { objects } from '../lib/json.ts'
@@ -199,6 +201,93 @@ build('what the shell exports for go does not change what the pods get', async (
   assert.is(says(copy), 'unknown|unset\n')
 })
 
+build('what go env -w or a GOENV file says counts as if it were exported', async ({ copy }) => {
+  const go = (text: string) => ({ ...pods, GOFLAGS: undefined, GOENV: copy.file('goenv', text) })
+  const debug = await copy.run('build-debug', [], { env: go('GOFLAGS=-trimpath\n'), limit: 120_000 })
+  assert.match(debug.stderr, /-trimpath takes the folders out of the binary: breakpoints need a path mapping/)
+  const env = go(`GOFLAGS='-ldflags=-X=main.by=abc -s=false'\n`)
+  const merged = await copy.run('build', [], { env })
+  assert.match(merged.stderr, /GOFLAGS has -ldflags=-X=main\.by=abc -s=false: that is added to what the task gives/)
+  assert.is(says(copy), 'unknown|abc\n')
+  assert.is((await copy.run('build', [], { env: { ...env, GO_LDFLAGS: '-X main.by=mine' } })).code, 0)
+  assert.is(says(copy), 'unknown|mine\n')
+  // with a pattern of packages, one that is the program's and one that is not
+  assert.is((await copy.run('build', [], { env: go('GOFLAGS=-ldflags=all=-X=main.by=all\n') })).code, 0)
+  assert.is(says(copy), 'unknown|all\n')
+  assert.is((await copy.run('build', [], { env: go('GOFLAGS=-ldflags=example.com/none=-X=main.by=no\n') })).code, 0)
+  assert.is(says(copy), 'unknown|unset\n')
+  const refused = await copy.run('build', [], { env: go('GOFLAGS=-o=/nowhere\n') })
+  assert.is(refused.code, 2)
+  assert.match(refused.stderr, /error: GOFLAGS has -o=\/nowhere, but the task says where the build goes: use BINARY/)
+
+  const race = await copy.run('build', [], { env: { ...go('CGO_ENABLED=1\n'), CC: 'false', GO_FLAGS: '-race' } })
+  assert.not.match(race.stderr, /-race requires cgo/)
+  const bad = await copy.run('build', [], { env: go('GOFLAGS=-nonsense\n') })
+  assert.is(bad.code, 1)
+  assert.match(bad.stderr, /parsing \$GOFLAGS: unknown flag -nonsense/)
+})
+
+build('the flags of a debug build and those of GOFLAGS for the compiler both count', async ({ copy }) => {
+  for (const [given, expected] of [
+    ['-m', '-N -l -m'],
+    ['all=-m', 'all=-N -l -m'],
+  ])
+    assert.equal(
+      goBuildArgs(defaults(), { debug: true, version: 'v1', output: 'x' }, [`-gcflags=${given}`]).slice(2, 6),
+      ['-gcflags', 'all=-N -l', '-gcflags', expected],
+    )
+  const env = { ...pods, GOFLAGS: '-gcflags=-m' }
+  const { code, stderr } = await copy.run('build-debug', [], { env, limit: 120_000 })
+  assert.is(code, 0)
+  assert.match(stderr, /GOFLAGS has -gcflags=-m/)
+  assert.match(stderr, /main\.go:7.*escapes to heap/)
+})
+
+build('under a git hook the version is that of GO_DIR', async ({ copy }) => {
+  commit(`${copy.dir}/svc`)
+  git(`${copy.dir}/svc`, 'tag', 'v1.2')
+  const other = `${copy.dir}/other`
+  copy.file('other/file', 'x')
+  commit(other)
+  const local = execFileSync('git', ['rev-parse', '--local-env-vars'], { encoding: 'utf8' }).trim().split('\n')
+  const hook = Object.fromEntries(local.map((name) => [name, `${other}/.git`]))
+  const outcome = await copy.run('build', [], { env: { ...svc, ...hook } })
+  assert.is(outcome.stdout.split('  ')[1], 'v1.2', outcome.stderr)
+
+  // what git itself exports, for an index of its own, and as it works in another worktree
+  const run = `cd '${copy.dir}' && '${process.execPath}' '${copy.compiled('build')}'`
+  copy.file('other/.git/hooks/pre-commit', `#!/bin/sh\nexport GO_DIR=svc GO_MAIN=. BINARY=bin/svc\n${run}\n`, 0o755)
+  git(other, 'worktree', 'add', '-q', `${copy.dir}/tree`)
+  for (const folder of [other, `${copy.dir}/tree`]) {
+    writeFileSync(`${folder}/file`, folder)
+    git(folder, 'commit', '-q', '-m', 'second', 'file')
+    assert.is(says(copy), 'v1.2|unset\n', folder)
+  }
+})
+
+build('Delve is built in an environment of its own, whatever is meant for the program', async ({ copy }) => {
+  copy.file('svc/goenv', 'GOPROXY=https://proxy.example.com\nGOFLAGS=-tags=x\nGOAMD64=v2\n')
+  const go = find('go')
+  copy.fake('go', `[ "$1" != install ] || { env >"$0.env"; exit 1; }\nexec '${go}' "$@"`)
+  const env = { ...svc, GO111MODULE: 'off', GOARM: '5', GOBIN: '/nowhere', GOPROXY: undefined, GOFLAGS: undefined }
+  const { code, stderr } = await copy.run('build-debug', [], {
+    env: { ...env, GOENV: join(copy.dir, 'svc/goenv') },
+    limit: 120_000,
+  })
+  assert.is(code, 1)
+  assert.match(stderr, /error: Delve .* could not be built with .* - mend what Go says above/)
+  const lines = copy.read('fakes/go.env').split('\n')
+  for (const line of [
+    'GO111MODULE=on',
+    'GOENV=off',
+    'GOWORK=off',
+    'CGO_ENABLED=0',
+    'GOPROXY=https://proxy.example.com',
+  ])
+    assert.ok(lines.includes(line), line)
+  assert.not(lines.some((line) => /^(GOFLAGS|GOARM|GOAMD64|GOBIN)=./.test(line)))
+})
+
 build('GO_ARCH, else what the pods last said, else this machine', async ({ copy }) => {
   const arch = async (env: Record<string, string>) =>
     JSON.parse((await copy.run('build', ['--json'], { env: { ...svc, ...env } })).stdout).arch
@@ -324,7 +413,8 @@ build('go gets these arguments and this environment', async ({ copy }) => {
   const release = await copy.run('build', [], { env: { GOOS: 'plan9', ZX_PREFIX: 'echo injected;' } })
   const debug = await copy.run('build-debug', [], { env: { CGO_ENABLED: '1', VERSION_VAR: '' } })
   for (const outcome of [release, debug]) assert.equal(outcome, { code: 1, signal: null, stdout: '', stderr: '' })
-  const calls = copy.calls('go').map((words) => words.map((word) => word.replace(/\.hello\.\d+$/, '.hello.PID')))
+  const builds = copy.calls('go').filter(([word]) => word === 'build')
+  const calls = builds.map((words) => words.map((word) => word.replace(/\.hello\.\d+$/, '.hello.PID')))
   const out = `${copy.dir}/bin/.hello.PID`
   assert.equal(calls, [
     [
