@@ -13,7 +13,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const chosen = await settings()
+  const chosen = await settings(['goMain', 'binary'])
   foresee(chosen)
   const build = await goBuild(chosen, { debug: false })
   recordBuild(build)

@@ -23,7 +23,8 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const chosen = await settings()
+  let unread = ''
+  const chosen = await settings(undefined, (line) => (unread = line))
   let faults = 0
   const tell = (found: Finding) => {
     if (found.result === 'fault') faults += 1
@@ -45,7 +46,7 @@ await task(about, async ({ flags }) => {
     }
   }
 
-  tell(finding('settings', 'ok', 'no fault in .env and the environment'))
+  tell(finding('settings', unread === '' ? 'ok' : 'note', unread || 'no fault in .env and the environment'))
   const { goVersion, findings } = await toolsFound(chosen)
   findings.forEach(tell)
   const parcel = await built(chosen, tell)

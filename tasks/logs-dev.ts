@@ -14,7 +14,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const there = await target(await settings())
+  const there = await target(await settings([]))
   say(there.where)
   const { leftOut } = await there.pods()
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)

@@ -14,7 +14,7 @@ const about = {
 } as const
 
 await task(about, async ({ flags }) => {
-  const there = await target(await settings())
+  const there = await target(await settings([]))
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()
   const { pods } = await there.pods()

@@ -16,7 +16,7 @@ const about = {
 const numbers = new Set(['pid', 'restarts', 'free', 'logfrom'])
 
 await task(about, async ({ flags }) => {
-  const chosen = await settings()
+  const chosen = await settings([])
   const there = await target(chosen)
   say(there.where)
   const { pods, leftOut } = await there.pods()

@@ -6,7 +6,7 @@ import { target } from './lib/target.ts'
 const about = { name: 'switch-prod', summary: 'brings the production pods back, or ends the local sandbox' } as const
 
 await task(about, async () => {
-  const chosen = await settings()
+  const chosen = await settings([])
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'local') {

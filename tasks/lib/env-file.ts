@@ -20,6 +20,30 @@ export interface Scan {
   readonly faults: readonly Fault[]
 }
 
+/** The text of a .env, or why its bytes are none: completes "is ...". */
+export function decoded(bytes: Buffer): { readonly text: string } | { readonly problem: string } {
+  // with its mark, or without: ASCII has a NUL in every other byte there
+  const marked = bytes.length > 1 && /^(fffe|feff)/.test(bytes.toString('hex', 0, 2))
+  const [even, odd] = [0, 1].map((from) => bytes.filter((byte, at) => at % 2 === from && byte === 0).length)
+  const half = bytes.length / 2
+  if (marked || (bytes.length > 1 && Math.max(even ?? 0, odd ?? 0) > half * 0.8))
+    return { problem: 'UTF-16: save it as UTF-8 (PowerShell: Out-File -Encoding utf8)' }
+  try {
+    return { text: new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes) }
+  } catch {
+    return { problem: 'not UTF-8: save it as UTF-8' }
+  }
+}
+
+// `go help environment`, and what Go's runtime reads; without GOOS and GOARCH, which each build sets
+const goVariable =
+  /^(GO(111MODULE|AUTH|BIN|CACHE|CACHEPROG|COVERDIR|DEBUG|ENV|EXPERIMENT|FIPS140|FLAGS|INSECURE|MODCACHE|NOPROXY|NOSUMDB|PATH|PRIVATE|PROXY|ROOT|SUMDB|TELEMETRY|TMPDIR|TOOLCHAIN|TOOLDIR|VCS|WORK|386|AMD64|ARM|ARM64|MIPS|MIPS64|PPC64|RISCV64|WASM|GC|MEMLIMIT|MAXPROCS|TRACEBACK)|GO_EXTLINK_ENABLED|CGO_[A-Z_]+|AR|CC|CXX|FC|GCCGO|PKG_CONFIG)$/
+
+/** Whether Go itself reads a variable of that name. */
+export function isGoVariable(key: string): boolean {
+  return goVariable.test(key)
+}
+
 /** Line ends as \n, without a byte order mark: what dotenv makes of the text itself. */
 export function normal(text: string): string {
   return text.replace(/^\uFEFF/, '').replace(/\r\n?/g, '\n')
@@ -69,7 +93,7 @@ export function scan(envFile: string, names: readonly string[]): Scan {
       bad.add(key)
       faults.push({ where, key, value, problem, example })
     }
-    const known = names.includes(key)
+    const known = names.includes(key) || isGoVariable(key)
     const near = known ? undefined : nearest(key, names)
     const first = lines.get(key)
     const rest = text.slice(from, end)

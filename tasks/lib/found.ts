@@ -10,62 +10,95 @@ import { UserError } from './task.ts'
 /** A settings' value is a choice, or the example's, which means nothing elsewhere. */
 const untouched = (settings: Settings, usual: Settings, key: keyof Settings) => settings[key] === usual[key]
 
+const asked = ['goMain', 'selector', 'prodImage', 'binary', 'binaryPath', 'devImage'] as const
+
 /**
  * The settings, with what the repository of GO_DIR and the workload of MANIFEST say in the place of what says `hello`. `usual`
- * are the defaults. Throws UserError (2) that names what was found, where that is ambiguous.
+ * are the defaults. What is ambiguous throws UserError (2) that names what was found: at once for what the task `uses` in any
+ * case, for all else where it is read, so that nobody has to choose what no one needs.
  */
-export async function found(settings: Settings, usual: Settings): Promise<Settings> {
+export async function found(
+  settings: Settings,
+  usual: Settings,
+  uses: readonly (keyof Settings)[] = asked,
+): Promise<Settings> {
   if (untouched(settings, usual, 'goDir') || !isFolder(settings.goDir)) return settings
-  const goMain =
-    untouched(settings, usual, 'goMain') && !isFolder(join(settings.goDir, usual.goMain))
-      ? mainPackage(settings.goDir)
-      : settings.goMain
-  const own = { ...settings, goMain }
-  const asked = ['selector', 'prodImage', 'binary', 'binaryPath', 'devImage'] as const
-  if (!asked.some((key) => untouched(settings, usual, key))) return own
-  if (untouched(settings, usual, 'manifest') || !isFile(settings.manifest)) return own
-
-  const { read, valuesOf } = await import('./yaml-text.ts') // the parser takes 0.1 s to load
-  const values: readonly unknown[] = valuesOf(read(settings.manifest, readFileSync(settings.manifest, 'utf8')))
-  const all = values.flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value])).filter(isWorkload)
+  const { goDir, manifest } = settings
+  const goMain = once(() =>
+    untouched(settings, usual, 'goMain') && !isFolder(join(goDir, usual.goMain)) ? mainPackage(goDir) : settings.goMain,
+  )
+  const hasManifest = !untouched(settings, usual, 'manifest') && isFile(manifest)
+  const look = asked.slice(1).some((key) => untouched(settings, usual, key)) && hasManifest
+  const yaml = look ? await import('./yaml-text.ts') : undefined // the parser takes 0.1 s to load
   const selector = untouched(settings, usual, 'selector')
-  const workload = selector
-    ? (all.find((each) => labels(each).includes(usual.selector)) ?? onlyWorkload(all, settings))
-    : undefined
-  const chosen =
-    workload ?? all.find((each) => settings.selector.split(',').every((part) => labels(each).includes(part)))
-  if (chosen === undefined) return own // SELECTOR says more than labels, or another manifest makes the pods
-  const containers = items(at(chosen, 'spec', 'template', 'spec'), 'containers')
-  const prodImage = untouched(settings, usual, 'prodImage') ? onlyImage(chosen, containers, usual) : settings.prodImage
-  const container = containers.find((each) => isSameImage(text(each, 'image'), prodImage))
-  const [command = ''] = strings(at(container, 'command'))
-  const name = basename(resolve(settings.goDir, goMain))
-    .replace(/\.go$/, '')
-    .replace(/[^\w.-]/g, '-')
-    .toLowerCase()
-  const pick = <K extends keyof Settings>(key: K, value: Settings[K]) =>
-    untouched(settings, usual, key) ? value : settings[key]
+  /** Undefined where SELECTOR says more than labels, or another manifest makes the pods. */
+  const workload = once(() => {
+    if (yaml === undefined) return undefined
+    const values: readonly unknown[] = yaml.valuesOf(yaml.read(manifest, readFileSync(manifest, 'utf8')))
+    const all = values
+      .flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value]))
+      .filter(isWorkload)
+    const chosen = selector
+      ? (all.find((each) => labels(each).includes(usual.selector)) ?? onlyWorkload(all, settings))
+      : undefined
+    return chosen ?? all.find((each) => settings.selector.split(',').every((part) => labels(each).includes(part)))
+  })
+  const containers = () => items(at(workload(), 'spec', 'template', 'spec'), 'containers')
+  const prodImage = once(() =>
+    workload() !== undefined && untouched(settings, usual, 'prodImage')
+      ? onlyImage(workload(), containers(), usual)
+      : settings.prodImage,
+  )
+  const name = () =>
+    basename(resolve(goDir, goMain()))
+      .replace(/\.go$/, '')
+      .replace(/[^\w.-]/g, '-')
+      .toLowerCase()
   /** Where the image has the program: the manifest's command says it, or the Dockerfile of the repository. */
-  const programPath = () => {
-    const { program, folder } = lastStage(settings.goDir)
+  const programPath = once(() => {
+    const container = containers().find((each) => isSameImage(text(each, 'image'), prodImage()))
+    const [command = ''] = strings(at(container, 'command'))
+    const { program, folder } = lastStage(goDir)
     const path = [command, program]
       .map((word) => (/^[^/]+\//.test(word) ? posix.join(text(container, 'workingDir') || folder, word) : word))
       .find((word) => word.startsWith('/') && !isLauncher(word))
     if (path !== undefined) return path
-    if (settings.target === 'local') return `/usr/local/bin/${name}`
+    if (settings.target === 'local') return `/usr/local/bin/${name()}`
     throw new UserError(
-      `neither ${nameOf(chosen)} nor a Dockerfile in ${settings.goDir} names the program - say where its image has it in .env: BINARY_PATH=/path/to/${name}`,
+      `neither ${nameOf(workload())} nor a Dockerfile in ${goDir} names the program - say where its image has it in .env: BINARY_PATH=/path/to/${name()}`,
       2,
     )
+  })
+  const own: Settings = {
+    ...settings,
+    get goMain() {
+      return goMain()
+    },
+    get selector() {
+      return (selector ? selectorOf(workload()) : undefined) ?? settings.selector
+    },
+    get prodImage() {
+      return prodImage()
+    },
+    get binary() {
+      return look && untouched(settings, usual, 'binary') ? `bin/${name()}` : settings.binary
+    },
+    get binaryPath() {
+      return untouched(settings, usual, 'binaryPath') && workload() !== undefined ? programPath() : settings.binaryPath
+    },
+    get devImage() {
+      // injection: no image is to be built or brought anywhere
+      return untouched(settings, usual, 'devImage') && workload() !== undefined ? '' : settings.devImage
+    },
   }
-  return {
-    ...own,
-    selector: selector ? (selectorOf(chosen) ?? settings.selector) : settings.selector,
-    prodImage,
-    binary: pick('binary', `bin/${name}`),
-    binaryPath: untouched(settings, usual, 'binaryPath') ? programPath() : settings.binaryPath,
-    devImage: pick('devImage', ''), // injection: no image is to be built or brought anywhere
-  }
+  for (const key of asked) if (uses.includes(key)) void own[key]
+  return own
+}
+
+/** The same function, which works once. */
+function once<T>(work: () => T): () => T {
+  let done: { readonly value: T } | undefined
+  return () => (done ??= { value: work() }).value
 }
 
 /** What the last stage of a Dockerfile starts, and in which folder; empty where it does not say so. */

@@ -5,7 +5,7 @@ import { createServer } from 'node:net'
 import { basename, dirname, join, relative } from 'node:path'
 import { type AgentCommand, agentCommand, delve } from './agent-command.ts'
 import { localDelve, toolFolder } from './delve.ts'
-import { environment, type Settings } from './settings.ts'
+import { environment, programVariables, type Settings } from './settings.ts'
 import { clean, root, say, start, UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
 import { need } from './tools.ts'
@@ -119,7 +119,13 @@ export async function startSandbox(
       cwd: folder,
       detached: true,
       stdio: ['ignore', 'ignore', stderr],
-      env: { ...sandboxEnvironment(), SETTLE: String(sandbox.settle), LIMIT: String(sandbox.limit), ...variables },
+      env: {
+        ...programVariables(),
+        ...sandboxEnvironment(),
+        SETTLE: String(sandbox.settle),
+        LIMIT: String(sandbox.limit),
+        ...variables,
+      },
     },
   )
   closeSync(stderr)

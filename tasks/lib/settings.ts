@@ -1,10 +1,10 @@
 // Settings: the only reader of the environment and of .env. One table holds every key, its default and its meaning.
-import { readFileSync } from 'node:fs'
+import { lstatSync, readFileSync, readlinkSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as dotenv from 'dotenv'
 import { cleanEnv, EnvError, makeExactValidator } from 'envalid'
 import { architectures } from './elf.ts'
-import { assignment, normal, scan, type Fault } from './env-file.ts'
+import { assignment, decoded, isGoVariable, normal, scan, type Fault } from './env-file.ts'
 import {
   binaryPath,
   control,
@@ -22,7 +22,9 @@ import {
   selector,
 } from './formats.ts'
 import { found } from './found.ts'
-import { clean, root, UserError } from './task.ts'
+import { clean, root, say, UserError } from './task.ts'
+
+const largest = 1 << 20 // bytes of a .env: anything larger is another kind of file
 
 export interface Settings {
   readonly target: 'local' | 'kubernetes'
@@ -167,7 +169,15 @@ const table = {
 export const keys: readonly { readonly key: string; readonly default: string; readonly meaning: string }[] =
   Object.entries(table).map(([key, { text, desc }]) => ({ key, default: text, meaning: desc ?? '' }))
 
-export type Parsed = { readonly settings: Settings } | { readonly faults: readonly Fault[] }
+/** Keys that .env has and that are no settings. */
+export interface Others {
+  /** Go's own: they reach each tool as if they were exported. */
+  readonly go: Readonly<Record<string, string>>
+  /** On `local` the program's, else nobody's. */
+  readonly program: Readonly<Record<string, string>>
+}
+
+export type Parsed = { readonly settings: Settings; readonly others: Others } | { readonly faults: readonly Fault[] }
 
 /** The settings from the text of .env and the environment, which wins; or all faults, those of the file first, by line. */
 export function parse(envFile: string, environment: Readonly<Record<string, string | undefined>>): Parsed {
@@ -199,7 +209,12 @@ export function parse(envFile: string, environment: Readonly<Record<string, stri
     },
   })
   if (faults.length > 0) return { faults: [...faults].sort((a, b) => lineOf(a) - lineOf(b)) }
+  const rest = Object.entries(fromFile).filter(([key]) => file.lines.has(key) && !Object.hasOwn(table, key))
   return {
+    others: {
+      go: Object.fromEntries(rest.filter(([key]) => isGoVariable(key))),
+      program: Object.fromEntries(rest.filter(([key]) => !isGoVariable(key))),
+    },
     settings: {
       target: values.TARGET === '' ? (values.KUBE_CONTEXT === '' ? 'local' : 'kubernetes') : values.TARGET,
       goMain: values.GO_MAIN,
@@ -257,40 +272,71 @@ export function defaults(): Settings {
   return result.settings
 }
 
+let others: Others = { go: {}, program: {} }
+
 /**
  * The settings, from .env in the top folder and the environment; where GO_DIR and MANIFEST lead elsewhere, what still says
- * hello is found there. Throws UserError (2) with all faults.
+ * hello is found there, at once for what the task `uses` (default: all). `tell` gets one line on the keys of .env that nobody
+ * reads. Throws UserError (2) with all faults.
  */
-export async function settings(): Promise<Settings> {
+export async function settings(
+  uses?: readonly (keyof Settings)[],
+  tell: (line: string) => void = say,
+): Promise<Settings> {
   const result = parse(envText(), process.env)
   if ('faults' in result) throw new UserError(faultsText(result.faults), 2)
-  return found(result.settings, defaults())
+  others = result.others
+  const unread = Object.keys(others.program)
+  if (result.settings.target !== 'local' && unread.length > 0)
+    tell(
+      `.env: ${unread.join(', ')}: ignored, as ${unread.length === 1 ? 'it is' : 'they are'} neither a setting nor a variable of Go - what the program reads belongs into MANIFEST`,
+    )
+  return found(result.settings, defaults(), uses)
+}
+
+/** What .env says for the program itself, which the environment wins over: only a program on `local` can get it. */
+export function programVariables(): Readonly<Record<string, string>> {
+  return others.program
 }
 
 function envText(): string {
+  const file = join(root, '.env')
+  const refuse = (why: string) => new UserError(`.env ${why}`, 2)
+  const entry = lstatSync(file, { throwIfNoEntry: false })
+  if (entry === undefined) return ''
+  const target = statSync(file, { throwIfNoEntry: false })
+  if (target === undefined)
+    throw refuse(`is a link to ${readlinkSync(file)}, which is not there - make that file, or remove the link`)
+  if (!target.isFile() && !target.isCharacterDevice())
+    // to open a pipe would take for ever; /dev/null is an empty file
+    throw refuse(`is ${target.isDirectory() ? 'a folder' : 'a pipe or a socket'} - make it a file of lines KEY=value`)
+  if (target.size > largest) throw refuse(`has ${target.size} bytes - make it a file of lines KEY=value`)
+  let bytes: Buffer
   try {
-    return readFileSync(join(root, '.env'), 'utf8')
+    bytes = readFileSync(file)
   } catch (error) {
-    if (error instanceof Error && 'code' in error && error.code === 'ENOENT') return ''
-    throw new UserError(`.env cannot be read: ${error instanceof Error ? error.message : String(error)}`, 2)
+    throw refuse(`cannot be read: ${error instanceof Error ? error.message : String(error)}`)
   }
+  const read = decoded(bytes)
+  if ('problem' in read) throw refuse(`is ${read.problem}`)
+  return read.text
 }
 
 /**
  * What git exports to a hook, so that all that the hook runs works on its repository (`git rev-parse --local-env-vars`): a
  * task works on that of GO_DIR. Without GIT_CONFIG_COUNT and its like, which name none and may lead go to its modules.
  */
-const hook =
+const hookVariable =
   /^GIT_(ALTERNATE_OBJECT_DIRECTORIES|CONFIG|OBJECT_DIRECTORY|DIR|WORK_TREE|IMPLICIT_WORK_TREE|GRAFT_FILE|INDEX_FILE|NO_REPLACE_OBJECTS|REPLACE_REF_BASE|PREFIX|INTERNAL_SUPER_PREFIX|SHALLOW_FILE|COMMON_DIR)$/
 
 /**
  * The environment that children get: this process's own, without what would change zx and dotenv from outside, and without
- * the repository of a git hook. What stands in .env is not in it.
+ * the repository of a git hook. Of .env it has the variables of Go alone.
  */
 export function environment(): Record<string, string> {
-  const own: Record<string, string> = {}
+  const own: Record<string, string> = { ...others.go }
   for (const [key, value] of Object.entries(process.env))
-    if (value !== undefined && !/^(ZX_|DOTENV_)/.test(key) && !hook.test(key)) own[key] = value
+    if (value !== undefined && !/^(ZX_|DOTENV_)/.test(key) && !hookVariable.test(key)) own[key] = value
   return own
 }
 

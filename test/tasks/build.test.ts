@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { suite } from 'uvu'
@@ -286,6 +286,69 @@ build('Delve is built in an environment of its own, whatever is meant for the pr
   ])
     assert.ok(lines.includes(line), line)
   assert.not(lines.some((line) => /^(GOFLAGS|GOARM|GOAMD64|GOBIN)=./.test(line)))
+})
+
+build('of .env the variables of Go count as if they were exported, others are named on a cluster', async ({ copy }) => {
+  copy.file('.env', 'GOFLAGS=-ldflags=-X=main.by=env\nGO111MODULE=on\nHELLO_ADDR=:1\nDATABASE_URL=x\n')
+  const env = { ...svc, GOFLAGS: undefined }
+  const { code, stderr } = await copy.run('build', [], { env: { ...pods, GOFLAGS: undefined } })
+  assert.is(code, 0)
+  assert.is(says(copy), 'unknown|env\n')
+  assert.match(
+    stderr,
+    /^\.env: HELLO_ADDR, DATABASE_URL: ignored, as they are neither a setting nor a variable of Go - /,
+  )
+  assert.not.match((await copy.run('build', [], { env })).stderr, /HELLO_ADDR/)
+  assert.is((await copy.run('build', [], { env: { ...env, GOFLAGS: '-ldflags=-X=main.by=shell' } })).code, 0)
+  assert.is(says(copy), 'unknown|shell\n')
+})
+
+build('a .env that is no file of text is a fault', async ({ copy }) => {
+  const env = join(copy.dir, '.env')
+  const refused = async (make: () => void) => {
+    make()
+    const { code, stderr } = await copy.run('build')
+    rmSync(env, { recursive: true })
+    assert.is(code, 2)
+    return stderr
+  }
+  assert.match(
+    await refused(() => symlinkSync('gone', env)),
+    /^error: \.env is a link to gone, which is not there - make/,
+  )
+  assert.match(await refused(() => mkdirSync(env)), /^error: \.env is a folder - make it a file/)
+  assert.match(
+    await refused(() => execFileSync('mkfifo', [env])),
+    /^error: \.env is a pipe or a socket - make it a file/,
+  )
+  assert.match(
+    await refused(() => writeFileSync(env, Buffer.from('\uFEFFBINARY=bin/a\r\n', 'utf16le'))),
+    /^error: \.env is UTF-16: save it as UTF-8/,
+  )
+  assert.match(
+    await refused(() => writeFileSync(env, Buffer.alloc(2 << 20, 'A'))),
+    /^error: \.env has 2097152 bytes - /,
+  )
+})
+
+build('a build asks for no setting that it does not use', async ({ copy }) => {
+  const workload = (name: string) =>
+    `kind: Deployment\nmetadata: {name: ${name}}\nspec: {template: {metadata: {labels: {app: ${name}}}, spec: {containers: [{name: a, image: a}, {name: b, image: b}]}}}\n`
+  copy.file('svc/deployment.yml', `${workload('shop')}---\n${workload('till')}`)
+  const env = { GO_DIR: 'svc', MANIFEST: 'svc/deployment.yml', TARGET: 'kubernetes', KUBE_CONTEXT: 'none' }
+  for (const [more, task, wanted] of [
+    [{}, 'build', undefined],
+    [{}, 'build-debug', undefined],
+    [{ SELECTOR: 'app=shop' }, 'build', undefined],
+    [{ SELECTOR: 'app=shop', PROD_IMAGE: 'a' }, 'build', undefined],
+    [{}, 'generate-deployment-dev', 'SELECTOR'],
+    [{ SELECTOR: 'app=shop' }, 'generate-deployment-dev', 'PROD_IMAGE'],
+    [{ SELECTOR: 'app=shop', PROD_IMAGE: 'a' }, 'generate-deployment-dev', 'BINARY_PATH'],
+  ] as const) {
+    const { code, stderr } = await copy.run(task, [], { env: { ...env, ...more }, limit: 120_000 })
+    assert.is(code, wanted === undefined ? 0 : 2, stderr)
+    if (wanted !== undefined) assert.match(stderr, `in .env: ${wanted}=`)
+  }
 })
 
 build('GO_ARCH, else what the pods last said, else this machine', async ({ copy }) => {

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import * as dotenv from 'dotenv'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { scan } from '../../tasks/lib/env-file.ts'
+import { decoded, scan } from '../../tasks/lib/env-file.ts'
 import { environment, faultsText, keys, parse, type Settings } from '../../tasks/lib/settings.ts'
 
 const good = (file: string, env: Record<string, string> = {}): Settings => {
@@ -292,6 +292,28 @@ test('a long value takes no long time', () => {
     for (const piece of ['a', 'a-', 'a.', 'a,', ' ', '/a', 'a=', '-a "b" '])
       parse('', { [key]: piece.repeat(20_000 / piece.length) })
   assert.ok(performance.now() - begin < 5000)
+})
+
+test('a file that PowerShell wrote as UTF-16 is named so, with its mark or without, and UTF-8 is read', () => {
+  const file = 'BINARY=bin/a\n# Jörg\n'
+  const little = Buffer.from(file, 'utf16le')
+  const big = Buffer.from(little).swap16()
+  const problem = 'UTF-16: save it as UTF-8 (PowerShell: Out-File -Encoding utf8)'
+  for (const bytes of [little, big, Buffer.from([0xff, 0xfe, ...little]), Buffer.from([0xfe, 0xff, ...big])])
+    assert.equal(decoded(bytes), { problem })
+  assert.equal(decoded(Buffer.from(file, 'latin1')), { problem: 'not UTF-8: save it as UTF-8' })
+  for (const text of [file, '', 'A', `\uFEFF${file}`, 'A=\0b']) assert.equal(decoded(Buffer.from(text)), { text })
+})
+
+test('variables of Go and of the program in .env are told apart, a typo stays one', () => {
+  const result = parse('GOPROXY=off\nCGO_ENABLED=1\nGOFLAGS=-trimpath\nCC=gcc\nHELLO_ADDR=":1"\nBINARY=bin/a\n', {})
+  assert.ok('others' in result)
+  assert.equal('others' in result && result.others, {
+    go: { GOPROXY: 'off', CGO_ENABLED: '1', GOFLAGS: '-trimpath', CC: 'gcc' },
+    program: { HELLO_ADDR: ':1' },
+  })
+  for (const [typo, meant] of Object.entries({ GOMAIN: 'GO_MAIN', GODIR: 'GO_DIR', GOARCH: 'GO_ARCH' }))
+    assert.match(text(`${typo}=x`), `did you mean ${meant}?`)
 })
 
 test('children get the environment without what would change zx and dotenv', () => {
