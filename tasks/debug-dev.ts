@@ -1,6 +1,6 @@
 // Owns a port of this machine for as long as it runs, and leads an IDE from it to the Delve of a dev pod, over every swap.
 import { ownPort } from './lib/debug-port.ts'
-import { pathRules } from './lib/debug-paths.ts'
+import { linkOf, pathRules } from './lib/debug-paths.ts'
 import { link, type Link } from './lib/debug-link.ts'
 import { relay, type Relay } from './lib/debug-relay.ts'
 import { story } from './lib/debug-story.ts'
@@ -47,7 +47,7 @@ await task(about, async ({ flags }) => {
     changed: plot.changed,
     started,
   })
-  ide = relay(there, await pathRules(chosen), plot.why)
+  ide = relay(there, await pathRules(chosen), plot.why, await linkOf(chosen))
   port.serve(ide.visitor)
   plot.begin(there)
   const address = `127.0.0.1:${chosen.debugLocalPort}`

@@ -9,7 +9,8 @@ import {
   parseTree,
   printParseErrorCode,
 } from 'jsonc-parser'
-import { pathRules } from './debug-paths.ts'
+import { moved, pathRules } from './debug-paths.ts'
+import { physical } from './go.ts'
 import { at, text } from './json.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
@@ -20,7 +21,13 @@ const name = 'hotswap-dev'
 export async function setupVsCode(settings: Settings): Promise<string> {
   const folder = resolve(settings.goDir)
   const file = join(folder, '.vscode', 'launch.json')
-  const rules = (await pathRules(settings)).map(({ from, to }) => ({ from: inWorkspace(from, folder), to }))
+  const real = physical(folder)
+  const mapping = await pathRules(settings)
+  const rules = mapping.map(({ from, to }) => ({ from: inWorkspace(from, real), to }))
+  // the folder may be opened by a link: the binary knows it without, or as a part of its module
+  const known = mapping.map((rule) => moved(real, rule)).find((path) => path !== real) ?? real
+  if (real !== folder && !rules.some(({ from }) => from === '${workspaceFolder}'))
+    rules.unshift({ from: '${workspaceFolder}', to: known })
   const before = read(file)
   const after = merged(before, file, {
     name,

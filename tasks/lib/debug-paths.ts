@@ -1,5 +1,7 @@
-// Paths under -trimpath: such a binary names its files by module, an IDE by folder.
-import { goSays, isOn } from './go.ts'
+// Paths: an IDE names a file by the folder that it has opened, a binary by the folder without symbolic links, or by the module
+// where it was built with -trimpath.
+import { dirname, resolve } from 'node:path'
+import { goSays, isOn, physical } from './go.ts'
 import type { Settings } from './settings.ts'
 import { find, run } from './tools.ts'
 
@@ -25,4 +27,29 @@ export async function pathRules(
   })
   // what is relative and no module of our own lies in the cache, where a file of the library is not found
   return [...own, { from: cache, to: '' }, { from: `${goroot}/src`, to: '' }]
+}
+
+/** Which link leads to a file that an IDE names: `from` as it says, `to` as Go does; the same where it is none. */
+export type LinkOf = (path?: string) => PathRule | undefined
+
+/**
+ * Finds the link through which an IDE has opened the module, or the workspace, from a file that it names; without one, that
+ * of GO_DIR. Undefined for a file of neither.
+ */
+export async function linkOf(settings: Pick<Settings, 'goDir' | 'goArch' | 'target'>): Promise<LinkOf> {
+  const { GOMOD = '', GOWORK = '' } = find('go') === undefined ? {} : (await goSays(settings)).variables
+  const files = [GOWORK, GOMOD].filter((file) => file !== '' && file !== 'off' && file !== '/dev/null')
+  const roots = [...files.map((file) => physical(dirname(file))), physical(settings.goDir)]
+  return (path = resolve(settings.goDir)) => {
+    for (let from = path; from !== dirname(from); from = dirname(from)) {
+      const to = physical(from)
+      if (roots.includes(to)) return { from, to }
+    }
+    return undefined
+  }
+}
+
+/** A folder at the beginning of a path, replaced. */
+export function moved(path: string, { from, to }: PathRule): string {
+  return path === from || path.startsWith(`${from}/`) ? to + path.slice(from.length) : path
 }

@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './debug-link.ts'
-import type { PathRule } from './debug-paths.ts'
+import type { LinkOf, PathRule } from './debug-paths.ts'
 import { connections, halting, insist, letGo, type ProgramState, programState, type Rpc, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
 import { say } from './task.ts'
@@ -26,8 +26,8 @@ const configurePatience = 1_500 // ms for an IDE to answer `initialized`
 const goodbye = 5_000 // ms for clearing the breakpoints
 const insistence = 1_000 // ms without an answer of Delve, which waits for the program to halt
 
-/** `rules` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
-export function relay(link: Link, rules: readonly PathRule[], why: () => string): Relay {
+/** `rules` and `linkOf` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
+export function relay(link: Link, rules: readonly PathRule[], why: () => string, linkOf?: LinkOf): Relay {
   const clients = new Set<Socket>()
   /** The DAP session that there is. */
   let current: { readonly note: (line: string) => void; readonly finish: () => void } | undefined
@@ -127,7 +127,7 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string)
 
   /** DAP: VS Code, nvim-dap, Zed, Helix. Ends with the connection of the IDE. */
   async function dap(socket: Socket, gone: AbortSignal): Promise<void> {
-    const session = dapSession(rules)
+    const session = dapSession(rules, linkOf)
     const decode = decoder()
     let delve: Socket | undefined
     let probe: Rpc | undefined

@@ -7,7 +7,7 @@
 // gets an honest answer from us.
 import { type Event, isRecord, type Message, type Request, type Response } from './dap.ts'
 import { at, items, text } from './json.ts'
-import type { PathRule } from './debug-paths.ts'
+import { type LinkOf, moved, type PathRule } from './debug-paths.ts'
 import type { ProgramState } from './debug-rpc.ts'
 
 /** What is to be done after a step, in this order. */
@@ -52,8 +52,12 @@ type Phase = 'away' | 'greeting' | 'configuring' | 'live'
 const needsHalt = /^(attach|pause|set(Function|Instruction)?Breakpoints)$/
 const retry = 'the program is being replaced - try again in a moment'
 
-/** A session for an IDE that has just connected. `rules` are the path mapping of one that brings none. */
-export function dapSession(rules: readonly PathRule[] = []): DapSession {
+/**
+ * A session for an IDE that has just connected. `rules` are the path mapping of one that brings none, and `linkOf` says
+ * through which symbolic link such a one has opened the sources.
+ */
+export function dapSession(rules: readonly PathRule[] = [], linkOf: LinkOf = () => undefined): DapSession {
+  let opened = linkOf()
   let phase: Phase = 'away'
   let state: ProgramState = { kind: 'running' }
   let initialize: Request | undefined
@@ -98,12 +102,14 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
   // --- what goes out ---
 
   function event(name: string, body: unknown): void {
-    toClient.push({ seq: (toClientSeq += 1), type: 'event', event: name, body })
+    toClient.push({ seq: (toClientSeq += 1), type: 'event', event: name, body: forClient(body) })
   }
 
   function respond(request: Request, answer: Pick<Response, 'success' | 'message' | 'body'>): void {
     const { seq, command } = request
-    toClient.push({ seq: (toClientSeq += 1), type: 'response', request_seq: seq, command, ...answer })
+    const { body, ...rest } = answer
+    const shown = body === undefined ? {} : { body: forClient(body) }
+    toClient.push({ seq: (toClientSeq += 1), type: 'response', request_seq: seq, command, ...rest, ...shown })
     owed.delete(request)
   }
 
@@ -111,10 +117,31 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
     respond(request, { success: false, message: why, body: { error: { id: 1, format: why, showUser } } })
   }
 
+  /** The link through which the IDE has opened the sources; undefined where there is none, or it maps its paths itself. */
+  function link(): PathRule | undefined {
+    return opened === undefined || opened.from === opened.to || mapsItself() ? undefined : opened
+  }
+
+  function mapsItself(): boolean {
+    return items(attach?.arguments, 'substitutePath').length > 0
+  }
+
+  function forClient(body: unknown): unknown {
+    const rule = link()
+    return rule === undefined ? body : movedIn(body, /^path$/, { from: rule.to, to: rule.from })
+  }
+
+  function forDelve(argument: unknown): unknown {
+    const rule = link()
+    // a function breakpoint may be named FILE:LINE
+    return rule === undefined ? argument : movedIn(argument, /^(path|name)$/, rule)
+  }
+
   function ask(request: Request, { ours = false, ...changed }: { ours?: boolean; arguments?: unknown } = {}): void {
     const seq = (toDelveSeq += 1)
     open.set(seq, { request, ours })
-    toDelve.push({ ...request, ...changed, seq })
+    const asked = { ...request, ...changed }
+    toDelve.push({ ...asked, ...('arguments' in asked ? { arguments: forDelve(asked.arguments) } : {}), seq })
   }
 
   function say(line: string): void {
@@ -125,6 +152,8 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
 
   function fromClient(message: Message): void {
     if (message.type !== 'request') return
+    const path = text(message.arguments, 'source', 'path')
+    if (path !== '') opened = linkOf(path) ?? opened
     if (refusal !== '') return reject(message)
     if (message.command === 'initialize') initialize = message
     if (message.command === 'attach') attach = message
@@ -265,7 +294,7 @@ export function dapSession(rules: readonly PathRule[] = []): DapSession {
 
   function attachArguments(): Readonly<Record<string, unknown>> {
     const given = record(attach?.arguments)
-    return rules.length === 0 || items(given, 'substitutePath').length > 0 ? given : { ...given, substitutePath: rules }
+    return rules.length === 0 || mapsItself() ? given : { ...given, substitutePath: rules }
   }
 
   function happened({ event: name, body }: Event): void {
@@ -398,4 +427,16 @@ function reasonOf({ message, body }: Response): string {
 
 function record(value: unknown): Readonly<Record<string, unknown>> {
   return isRecord(value) ? value : {}
+}
+
+/** A message's body, with the paths under these keys moved from one folder to another. */
+function movedIn(value: unknown, keys: RegExp, rule: PathRule): unknown {
+  if (Array.isArray(value)) return value.map((each: unknown) => movedIn(each, keys, rule))
+  if (!isRecord(value)) return value
+  return Object.fromEntries(
+    Object.entries(value).map(([key, each]) => [
+      key,
+      typeof each === 'string' && keys.test(key) ? moved(each, rule) : movedIn(each, keys, rule),
+    ]),
+  )
 }

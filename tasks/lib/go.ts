@@ -1,5 +1,5 @@
 // Go: how `go build` is called, and what comes out of it.
-import { mkdirSync, mkdtempSync, renameSync, rmSync, statSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { readBinary, type Binary } from './binary.ts'
@@ -108,7 +108,8 @@ export interface GoSays {
 export async function goSays(settings: Pick<Settings, 'goDir' | 'goArch' | 'target'>): Promise<GoSays> {
   const arch = buildArch(settings)
   const variables = await goVariables(settings.goDir)
-  const outside = environment()
+  // go records the folder as PWD spells it, which may be a link: debug-paths.ts counts on the physical one
+  const outside: Record<string, string> = { ...environment(), PWD: physical(settings.goDir) }
   if (variables.CGO_ENABLED === '1') outside.CGO_ENABLED = '1'
   return { variables, goflags: flagWords(variables.GOFLAGS ?? ''), env: goBuildEnv(outside, arch) }
 }
@@ -121,9 +122,23 @@ function flagWords(goflags: string): readonly string[] {
   }
 }
 
+/** A path without symbolic links; the path itself where nothing is there. */
+export function physical(path: string): string {
+  try {
+    return realpathSync(path)
+  } catch {
+    return resolve(path)
+  }
+}
+
 async function goVariables(folder: string): Promise<Readonly<Record<string, string>>> {
   // for another machine than this one cgo is on only where somebody has asked for it
-  const env = { ...environment(), GOOS: 'linux', GOARCH: hostArch() === 'arm64' ? 'amd64' : 'arm64' }
+  const env = {
+    ...environment(),
+    PWD: physical(folder),
+    GOOS: 'linux',
+    GOARCH: hostArch() === 'arm64' ? 'amd64' : 'arm64',
+  }
   const { exitCode, stdout } = await run('go', ['env', '-json'], { cwd: folder, env, output: 'read' })
   const said: unknown = exitCode === 0 && stdout.trim() !== '' ? JSON.parse(stdout) : {}
   const names = typeof said === 'object' && said !== null ? Object.keys(said) : []

@@ -46,13 +46,13 @@ class Session {
     this.mark = { path: this.file, line: this.line }
   }
 
-  async begin(edit: Edit = { value: 'v1' }): Promise<void> {
+  async begin(edit: Edit = { value: 'v1' }, folder = 'svc'): Promise<void> {
     assert.is((await delveIsThere).code, 0)
     const { loop } = this
     this.port = await freePort()
     this.service = await freePort()
     Object.assign(loop.env, {
-      GO_DIR: 'svc',
+      GO_DIR: folder,
       GO_MAIN: '.',
       DEBUG_PORT: String(await freePort()),
       DEBUG_LOCAL_PORT: String(this.port),
@@ -326,6 +326,25 @@ session('without a debugger it says how to get one, and waits; under -trimpath p
   const [configuration] = JSON.parse(loop.copy.read('svc/.vscode/launch.json')).configurations
   assert.is(configuration.port, session.port)
   assert.equal(configuration.substitutePath[0], { from: '${workspaceFolder}', to: 'example.com/svc' })
+  await session.end()
+})
+
+session('a GO_DIR that is a symbolic link, which the IDE has opened', async (session) => {
+  const { loop } = session
+  mkdirSync(join(loop.dir, 'svc'))
+  symlinkSync('svc', join(loop.dir, 'link'))
+  symlinkSync('svc', join(loop.dir, 'other'))
+  await session.begin({ value: 'v1' }, 'link')
+  for (const folder of ['link', 'other', 'svc']) {
+    const mark = { path: join(loop.dir, folder, 'main.go'), line: session.line }
+    const client = await DapClient.attach(session.port, [mark])
+    assert.is((await stopsAt(client, session.ask)).value, '"v1"', folder)
+    client.kill()
+  }
+  const { code } = await loop.task('debug-dev', ['--setup', 'vscode'])
+  assert.is(code, 0)
+  const [configuration] = JSON.parse(loop.copy.read('svc/.vscode/launch.json')).configurations
+  assert.equal(configuration.substitutePath, [{ from: '${workspaceFolder}', to: join(loop.dir, 'svc') }])
   await session.end()
 })
 

@@ -66,7 +66,10 @@ const session = suite('dap session', { ide: undefined as unknown as Ide })
 
 /** Both ends of a session, with what went to each, in short: `initialize#1`, `<initialize#1`, `!stopped`. */
 class Ide {
-  readonly session: DapSession = dapSession()
+  readonly session: DapSession
+  constructor(...paths: Parameters<typeof dapSession>) {
+    this.session = dapSession(...paths)
+  }
   toDelve: Message[] = []
   toClient: Message[] = []
   last: Step = { toDelve: [], toClient: [] }
@@ -447,6 +450,44 @@ session('a note reaches the console of an IDE that is attached', ({ ide }) => {
     ide.toClient.map((message) => 'body' in message && message.body),
     [{ category: 'console', output: 'hotswap-dev: swapped: a → b\n' }],
   )
+})
+
+session('an IDE that has opened a symbolic link names its files so, and gets them back so', () => {
+  const opened = (path = '/link/none') => {
+    const from = ['/link', '/other', '/real'].find((folder) => path.startsWith(`${folder}/`))
+    return from === undefined ? undefined : { from, to: '/real' }
+  }
+  const attached = (more: object = {}) => {
+    const ide = new Ide([], opened)
+    ide.up()
+    ide.asks('initialize', {})
+    ide.answers(ide.toDelve[0])
+    ide.asks('attach', { mode: 'remote', ...more })
+    ide.event('initialized')
+    return ide
+  }
+  const through = (ide: Ide, path: string) => {
+    ide.asks('setBreakpoints', { source: { path, name: 'main.go' }, breakpoints: [{ line: 3 }] })
+    const [asked] = ide.toDelve as { arguments?: { source: { path: string } } }[]
+    ide.answers(ide.toDelve[0], { body: { breakpoints: [{ source: { path: '/real/main.go' } }] } })
+    const [answer] = ide.toClient as { body?: { breakpoints: { source: { path: string } }[] } }[]
+    return [asked?.arguments?.source.path, answer?.body?.breakpoints[0]?.source.path]
+  }
+  const ide = attached()
+  assert.equal(through(ide, '/link/main.go'), ['/real/main.go', '/link/main.go'])
+  ide.asks('setFunctionBreakpoints', { breakpoints: [{ name: '/link/main.go:3' }, { name: 'main.main' }] })
+  assert.equal((ide.toDelve[0] as { arguments?: unknown }).arguments, {
+    breakpoints: [{ name: '/real/main.go:3' }, { name: 'main.main' }],
+  })
+  ide.event('breakpoint', { breakpoint: { source: { path: '/real/lib/x.go' } } })
+  assert.equal((ide.toClient[0] as { body?: unknown }).body, { breakpoint: { source: { path: '/link/lib/x.go' } } })
+  // another link than GO_DIR's, and none at all
+  assert.equal(through(ide, '/other/main.go'), ['/real/main.go', '/other/main.go'])
+  assert.equal(through(ide, '/elsewhere/x.go'), ['/elsewhere/x.go', '/other/main.go'])
+  assert.equal(through(attached(), '/real/main.go'), ['/real/main.go', '/real/main.go'])
+  // its own mapping is Delve's to keep
+  const own = attached({ substitutePath: [{ from: '/link', to: '/real' }] })
+  assert.equal(through(own, '/link/main.go'), ['/link/main.go', '/real/main.go'])
 })
 
 session.run()
