@@ -303,6 +303,16 @@ build('of .env the variables of Go count as if they were exported, others are na
   assert.is(says(copy), 'unknown|shell\n')
 })
 
+build('on local the program gets the other keys of .env, the environment wins', async ({ copy }) => {
+  copy.file('.env', 'SHOP_A=file\nSHOP_B=file\nGOMAXPROCS=3\n')
+  const env = { ...svc, BINARY_PATH: '/svc', SHOP_B: 'shell' }
+  assert.is((await copy.run('switch-dev', [], { env })).code, 0)
+  const [pid] = copy.read('.hotswap/local/agent.pid').split(' ')
+  const variables = readFileSync(`/proc/${pid}/environ`, 'utf8').split('\0')
+  assert.is((await copy.run('switch-prod', [], { env })).code, 0)
+  for (const each of ['SHOP_A=file', 'SHOP_B=shell', 'GOMAXPROCS=3']) assert.ok(variables.includes(each), each)
+})
+
 build('a .env that is no file of text is a fault', async ({ copy }) => {
   const env = join(copy.dir, '.env')
   const refused = async (make: () => void) => {
