@@ -12,10 +12,15 @@ export interface Sources {
   readonly files: readonly string[]
   /** Folders in which a new file may belong to the build: of packages, and of what they embed. */
   readonly folders: readonly string[]
+  /** Those of the folders in which a name that begins with . or _ may belong to the build: an embed pattern may take it. */
+  readonly embeds: readonly string[]
+  /** What is wrong with a package, empty where nothing is: a list of a broken tree is too short. */
+  readonly why: string
 }
 
-const kinds = 'GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles EmbedFiles'
-const fields = `Dir,ImportPath,Standard,Module,Error,${kinds.replaceAll(' ', ',')}`
+const kinds =
+  'GoFiles CgoFiles CFiles CXXFiles MFiles HFiles FFiles SFiles SwigFiles SwigCXXFiles SysoFiles EmbedFiles IgnoredGoFiles IgnoredOtherFiles'
+const fields = `Dir,ImportPath,Standard,Module,Error,EmbedPatterns,${kinds.replaceAll(' ', ',')}`
 
 /** What `go build` of GO_MAIN reads, without the standard library and the module cache. Throws UserError with Go's words. */
 export async function sources(settings: Settings): Promise<Sources> {
@@ -38,34 +43,61 @@ export async function sources(settings: Settings): Promise<Sources> {
     )
   const roots = [mod, work].filter((file) => file !== '' && file !== 'off' && file !== '/dev/null')
   const files = [...found.files, ...roots, ...roots.map(sumOf)]
-  return { files: [...new Set(files)].sort(), folders: [...new Set(found.folders.map(nearest))].sort() }
+  const unique = (paths: readonly string[]) => [...new Set(paths)].sort()
+  // a folder that is not there is watched by the nearest above it too, in which it would appear
+  const folders = unique(found.folders.flatMap((folder) => [resolve(folder), nearest(folder)]))
+  return {
+    files: unique(files),
+    folders,
+    embeds: unique(found.embeds.map((folder) => resolve(folder))),
+    why: found.why,
+  }
 }
 
 /** The files and folders, and what is wrong, in what `go list -json` prints: objects one after the other, each ended by a } of its own line. Pure. */
-export function named(list: string, cache: string): Sources & { readonly why: string } {
+export function named(list: string, cache: string): Sources {
   const files: string[] = []
   let why = ''
   const folders: string[] = []
-  for (const part of list.split(/^}$/m)) {
-    if (part.trim() === '') continue
-    const each: unknown = JSON.parse(`${part}}`)
+  const embeds: string[] = []
+  const packages = list
+    .split(/^}$/m)
+    .filter((part) => part.trim() !== '')
+    .map((part): unknown => JSON.parse(`${part}}`))
+  const modules = new Map(packages.map((each) => [text(each, 'Module', 'Path'), text(each, 'Module', 'Dir')]))
+  for (const each of packages) {
     const error = text(each, 'Error', 'Err')
     if (error !== '') why = ` (${error})`
-    const dir = text(each, 'Dir') || unwritten(each)
+    const dir = text(each, 'Dir') || unwritten(text(each, 'ImportPath'), modules)
     if (dir === '' || at(each, 'Standard') === true || dir.startsWith(`${cache}/`)) continue
-    const own = kinds.split(' ').flatMap((kind) => strings(items(each, kind)))
+    const embedded = new Set(strings(items(each, 'EmbedFiles')))
+    const own = kinds
+      .split(' ')
+      .flatMap((kind) => strings(items(each, kind)))
+      .filter((name) => !/^[._]/.test(name) || embedded.has(name))
     files.push(...own.map((name) => join(dir, name)))
-    folders.push(dir, ...strings(items(each, 'EmbedFiles')).map((name) => dirname(join(dir, name))))
+    const parts = [...embedded].map((name) => dirname(join(dir, name)))
+    const taken = [...parts, ...strings(items(each, 'EmbedPatterns')).map((pattern) => patternFolder(dir, pattern))]
+    embeds.push(...taken.filter((folder) => folder !== dir))
+    folders.push(dir, ...taken)
     const mod = text(each, 'Module', 'GoMod')
     if (mod !== '' && !mod.startsWith(`${cache}/`)) files.push(mod, sumOf(mod))
   }
-  return { files, folders, why }
+  return { files, folders: [...new Set(folders)], embeds: [...new Set(embeds)], why }
 }
 
-/** Where a package would be that a source imports and nobody has written yet; empty where it is no package of the module. */
-function unwritten(each: unknown): string {
-  const [path, module, root] = [text(each, 'ImportPath'), text(each, 'Module', 'Path'), text(each, 'Module', 'Dir')]
-  return module !== '' && path.startsWith(`${module}/`) ? join(root, path.slice(module.length + 1)) : ''
+/** Where a package would be that a source imports and is not there, of which Go says the path alone; empty where no module has it. */
+function unwritten(path: string, modules: ReadonlyMap<string, string>): string {
+  const own = [...modules].filter(([module, root]) => module !== '' && root !== '' && path.startsWith(`${module}/`))
+  const [module, root] = own.sort(([a], [b]) => b.length - a.length)[0] ?? ['', '']
+  return module === '' ? '' : join(root, path.slice(module.length + 1))
+}
+
+/** The folder that an embed pattern names, or that in which its first wildcard is. */
+function patternFolder(dir: string, pattern: string): string {
+  const plain = pattern.replace(/^all:/, '')
+  const wild = plain.split('/').findIndex((part) => /[*?[]/.test(part))
+  return join(dir, wild < 0 ? plain : plain.split('/').slice(0, wild).join('/'))
 }
 
 function sumOf(mod: string): string {

@@ -81,7 +81,7 @@ export async function watch(
     seen = now
     if (files.length > 0) changed(when)
     const listed = files.some((file) => isListed(file) || listings.get(file) !== listingOf(file))
-    if (names || listed) await relist(when, files.length > 0)
+    if (names || listed || (list.why !== '' && files.length > 0)) await relist(when, files.length > 0)
   }
 
   /** Asks Go again; what has joined or left is a change of its own, what has joined while a build ran too. */
@@ -92,8 +92,11 @@ export async function watch(
       next = await sources(settings)
     } catch (error) {
       if (!(error instanceof UserError)) throw error
+      list = { ...list, why: error.message }
       return trouble(error.message)
     }
+    // a broken tree names less than the build will read when it is whole again: what was known stays watched
+    if (next.why !== '') next = joint(list, next)
     const before = new Set(list.files)
     const joined = next.files.filter((file) => !before.has(file))
     const left = list.files.length + joined.length !== next.files.length
@@ -120,14 +123,20 @@ export async function watch(
 type States = Map<string, string>
 
 /** The state of each file, and the names in each folder. */
-function look({ files, folders }: Sources): States {
+function look({ files, folders, embeds }: Sources): States {
   const states: States = new Map()
   for (const file of files) {
     const found = stats(file)
     states.set(file, found === undefined ? '' : `${found.mtimeNs} ${found.size} ${found.ino}`)
   }
-  for (const folder of folders) states.set(folder, names(folder))
+  const embedded = new Set(embeds)
+  for (const folder of folders) states.set(folder, names(folder, embedded.has(folder)))
   return states
+}
+
+function joint(a: Sources, b: Sources): Sources {
+  const both = (x: readonly string[], y: readonly string[]) => [...new Set([...x, ...y])].sort()
+  return { ...b, files: both(a.files, b.files), folders: both(a.folders, b.folders), embeds: both(a.embeds, b.embeds) }
 }
 
 function same(a: States, b: States): boolean {
@@ -138,11 +147,11 @@ function stats(file: string): BigIntStats | undefined {
   return statSync(file, { throwIfNoEntry: false, bigint: true })
 }
 
-/** What may be part of a build: Go leaves out names that begin with . or _, and editors give theirs to what they save. */
-function names(folder: string): string {
+/** What may be part of a build: Go leaves out names of sources that begin with . or _, and editors give theirs to what they save. */
+function names(folder: string, embedded: boolean): string {
   try {
     return readdirSync(folder, { withFileTypes: true })
-      .filter((entry) => !/^[._]|~$|\.(?:swp|swx|tmp)$|^4913$/.test(entry.name))
+      .filter(({ name }) => !/~$|\.(?:swp|swx|tmp)$|^4913$/.test(name) && (embedded || !/^[._]/.test(name)))
       .map((entry) => `${entry.name}${entry.isDirectory() ? '/' : ''}`)
       .join('\n')
   } catch {

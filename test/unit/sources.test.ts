@@ -31,17 +31,34 @@ sources('are the files of packages that can be edited, with go.mod and what they
       '/app/go.sum',
     ],
     folders: ['/other', '/app', '/app/web/a'],
+    embeds: ['/app/web/a'],
     why: '',
   })
 })
 
 sources('have a place for a package that is imported and not yet written', () => {
-  const text = list({ ImportPath: 'example.com/app/inner/new', Incomplete: true, Module: module })
-  assert.equal(named(text, '/cache').folders, ['/app/inner/new'])
+  const main = { Dir: '/app', ImportPath: 'example.com/app', GoFiles: ['main.go'], Module: module }
+  const text = list({ ImportPath: 'example.com/app/inner/new', Incomplete: true, Error: { Err: 'no package' } }, main)
+  assert.equal(named(text, '/cache').folders, ['/app/inner/new', '/app'])
   assert.equal(named(list({ ImportPath: 'example.com/unknown', Incomplete: true }), '/cache').folders, [])
 })
 
-sources('of nothing are none', () => assert.equal(named('', '/cache'), { files: [], folders: [], why: '' }))
+sources('have the folders of embed patterns that match nothing, and files that tags leave out', () => {
+  const main = {
+    Dir: '/app',
+    ImportPath: 'example.com/app',
+    IgnoredGoFiles: ['_draft.go', 'tool.go'],
+    EmbedPatterns: ['all:dist', 'web/*'],
+    Error: { Err: 'pattern all:dist: no matching files found' },
+    Module: module,
+  }
+  const found = named(list(main), '/cache')
+  assert.equal(found.files, ['/app/tool.go', '/app/go.mod', '/app/go.sum'])
+  assert.equal(found.folders, ['/app', '/app/dist', '/app/web'])
+  assert.equal(found.embeds, ['/app/dist', '/app/web'])
+})
+
+sources('of nothing are none', () => assert.equal(named('', '/cache'), { files: [], folders: [], embeds: [], why: '' }))
 
 sources('are listed anew where imports, build lines or embeds change, not for other edits', () => {
   const source = (imports: string, body: string) =>
