@@ -1,5 +1,5 @@
 // Sources: which files a build reads, as `go list` names them.
-import { existsSync } from 'node:fs'
+import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { goSays } from './go.ts'
 import { at, items, strings, text } from './json.ts'
@@ -45,11 +45,12 @@ export async function sources(settings: Settings): Promise<Sources> {
   const files = [...found.files, ...roots, ...roots.map(sumOf)]
   const unique = (paths: readonly string[]) => [...new Set(paths)].sort()
   // a folder that is not there is watched by the nearest above it too, in which it would appear
-  const folders = unique(found.folders.flatMap((folder) => [resolve(folder), nearest(folder)]))
+  const embeds = unique(found.embeds.filter((folder) => folder !== resolve(goDir)).flatMap(withInner))
+  const folders = unique([...found.folders, ...embeds].flatMap((folder) => [resolve(folder), nearest(folder)]))
   return {
     files: unique(files),
     folders,
-    embeds: unique(found.embeds.map((folder) => resolve(folder))),
+    embeds: unique([...embeds, ...found.embeds]),
     why: found.why,
   }
 }
@@ -76,10 +77,12 @@ export function named(list: string, cache: string): Sources {
       .flatMap((kind) => strings(items(each, kind)))
       .filter((name) => !/^[._]/.test(name) || embedded.has(name))
     files.push(...own.map((name) => join(dir, name)))
-    const parts = [...embedded].map((name) => dirname(join(dir, name)))
-    const taken = [...parts, ...strings(items(each, 'EmbedPatterns')).map((pattern) => patternFolder(dir, pattern))]
-    embeds.push(...taken.filter((folder) => folder !== dir))
-    folders.push(dir, ...taken)
+    const parts = [...embedded].map((name) => dirname(join(dir, name))).filter((folder) => folder !== dir)
+    const patterns = strings(items(each, 'EmbedPatterns')).filter(
+      (pattern) => !embedded.has(pattern.replace(/^all:/, '')),
+    )
+    embeds.push(...parts, ...patterns.map((pattern) => patternFolder(dir, pattern)))
+    folders.push(dir, ...embeds)
     const mod = text(each, 'Module', 'GoMod')
     if (mod !== '' && !mod.startsWith(`${cache}/`)) files.push(mod, sumOf(mod))
   }
@@ -98,6 +101,16 @@ function patternFolder(dir: string, pattern: string): string {
   const plain = pattern.replace(/^all:/, '')
   const wild = plain.split('/').findIndex((part) => /[*?[]/.test(part))
   return join(dir, wild < 0 ? plain : plain.split('/').slice(0, wild).join('/'))
+}
+
+/** The folder, and all in it: a file may come to one that is empty now. */
+function withInner(folder: string): string[] {
+  try {
+    const inner = readdirSync(folder, { withFileTypes: true }).filter((entry) => entry.isDirectory())
+    return [folder, ...inner.flatMap(({ name }) => withInner(join(folder, name)))]
+  } catch {
+    return [folder] // not there, or a file
+  }
 }
 
 function sumOf(mod: string): string {

@@ -130,7 +130,7 @@ function look({ files, folders, embeds }: Sources): States {
     states.set(file, found === undefined ? '' : `${found.mtimeNs} ${found.size} ${found.ino}`)
   }
   const embedded = new Set(embeds)
-  for (const folder of folders) states.set(folder, names(folder, embedded.has(folder)))
+  for (const folder of folders) if (!states.has(folder)) states.set(folder, names(folder, embedded.has(folder)))
   return states
 }
 
