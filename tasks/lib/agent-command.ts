@@ -50,9 +50,16 @@ export function agentWords(agent: readonly string[], wrapper: string, original?:
 
 /** Reads command and args, as one list of words; undefined where they do not run the agent. */
 export function agentCommand(words: readonly string[]): AgentCommand | undefined {
-  const at = words.findIndex((word) => !/^(?:busybox|sh|ash|dash|bash)$/.test(posix.basename(word)))
-  if (at < 0 || posix.basename(words[at] ?? '') !== 'hotswap-dev') return undefined
-  const agent = words.slice(0, at + 1)
+  const at = words.findIndex((word, index) => posix.basename(word) === 'hotswap-dev' && startsAgent(words, index))
+  if (at < 0) return undefined
+  const before = words
+    .slice(0, at)
+    .map((word) => !AGENT_SHELL.test(posix.basename(word)))
+    .lastIndexOf(true)
+  const isOurs = isInjected(words.slice(Math.max(0, at - 2), at + 1))
+  // after `sh -c 'exec "$@"' sh` a shell is a name alone: one that runs the agent has its path
+  const hasShell = before < 0 || words[at]?.includes('/') === true
+  const agent = words.slice(isOurs ? at - 2 : hasShell ? before + 1 : at, at + 1)
   let wrapper = ''
   let rest = words.slice(at + 1)
   for (let [word = ''] = rest; /^-[rtc]/.test(word); [word = ''] = rest) {
@@ -63,6 +70,14 @@ export function agentCommand(words: readonly string[]): AgentCommand | undefined
   const [binary, ...args] = rest[0] === '--' ? rest.slice(1) : rest
   const port = /\bdlv\b.*\s(?:--listen|-l)[= ]\S*:(\d+)(?:\s|$)/.exec(wrapper)?.[1]
   return { agent, binary, args, wrapper, debugPort: port === undefined ? undefined : Number(port) }
+}
+
+const AGENT_SHELL = /^(?:busybox|sh|ash|dash|bash)$/
+
+/** Whether the word at an index is the agent: after shells alone, or after a launcher, where its options follow. */
+function startsAgent(words: readonly string[], index: number): boolean {
+  const front = words.slice(0, index)
+  return front.every((word) => AGENT_SHELL.test(posix.basename(word))) || /^-(?:-$|[rtc])/.test(words[index + 1] ?? '')
 }
 
 /**
@@ -78,18 +93,55 @@ export function naming(word: string, binaryPath: string, folder: string | undefi
   return same ? 'name' : undefined
 }
 
+const SHELL = /^(?:ba|da|a|z|k)?sh$/
+// what takes a user as its first word
+const AS_USER = /^(?:gosu|su-exec|s6-setuidgid)$/
+const LAUNCHER =
+  /^(?:(?:ba|da|a|z|k)?sh|busybox|tini(?:-static)?|dumb-init|catatonit|gosu|su-exec|s6-setuidgid|setpriv|env|nice|nohup|stdbuf|timeout|dlv|.*\.sh|(?:[\w.-]+-)?entrypoint)$/
+
 /** Whether a word is a shell, an init or another program that is there to start the one that it is given. */
 export function isLauncher(word: string): boolean {
-  return /^(?:(?:ba|da|a|z|k)?sh|busybox|tini(?:-static)?|dumb-init|catatonit|gosu|su-exec|env|dlv|.*\.sh)$/.test(
-    posix.basename(word),
-  )
+  return LAUNCHER.test(posix.basename(word))
+}
+
+/** The text that a shell among the words is given with -c; undefined where none is. */
+export function shellText(words: readonly string[]): string | undefined {
+  const shell = words.findIndex((word) => SHELL.test(posix.basename(word)))
+  const option = words.findIndex((word, index) => index > shell && /^-[a-z]*c$/.test(word))
+  return shell < 0 || option < 0 ? undefined : (words[option + 1] ?? '')
+}
+
+/**
+ * Which of the words a launcher in front of it starts: the first that names the program. Undefined where none does, or another
+ * program gets it as an argument, or it is a debugger's.
+ */
+export function launchedAt(
+  words: readonly string[],
+  binaryPath: string,
+  folder: string | undefined,
+): number | undefined {
+  const known = isLauncher(words[0] ?? '')
+  const at = words.findIndex((word, index) => {
+    const before = posix.basename(words[index - 1] ?? '')
+    if (index === 0 || AS_USER.test(before)) return false
+    const named = naming(word, binaryPath, folder)
+    // what is no launcher by its name may be one, if the very path follows that is no option's value
+    return known
+      ? named !== undefined && !isLauncher(word)
+      : named === 'path' && (before === '--' || !before.startsWith('-'))
+  })
+  const front = words.slice(0, at)
+  if (at < 0 || front.some((word) => posix.basename(word) === 'dlv')) return undefined
+  // a shell's text may end in exec "$@"
+  return shellText(front)?.includes('$@') === false ? undefined : at
 }
 
 /** What a launcher seems to start, as an absolute path; undefined where no word looks like one. */
 export function launched([launcher = '', ...words]: readonly string[]): string | undefined {
-  if (!/(?:^|\/)(?:ba|da|a|z|k)?sh$/.test(launcher))
+  const script = shellText([launcher, ...words])
+  if (script === undefined && !SHELL.test(posix.basename(launcher)))
     return words.find((word) => /^\/\S+$/.test(word) && !isLauncher(word))
-  const script = words.find((word) => /\s/.test(word)) ?? ''
-  const [, path] = /\bexec\s+(\/[\w./@+-]+)/.exec(script) ?? /(?:^|[;&|])\s*(\/[\w./@+-]+)/.exec(script) ?? []
+  const text = script ?? ''
+  const [, path] = /\bexec\s+(\/[\w./@+-]+)/.exec(text) ?? /(?:^|[;&|])\s*(\/[\w./@+-]+)/.exec(text) ?? []
   return path
 }

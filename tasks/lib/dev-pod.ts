@@ -1,16 +1,6 @@
 // What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
-import { posix } from 'node:path'
-import {
-  INJECTED,
-  type AgentCommand,
-  agentCommand,
-  agentWords,
-  delve,
-  isInjected,
-  isLauncher,
-  launched,
-  naming,
-} from './agent-command.ts'
+import { INJECTED, type AgentCommand, agentCommand, agentWords, delve, isInjected } from './agent-command.ts'
+import { entryOf, isEmpty, wordsOf } from './entry.ts'
 import { isSameImage } from './image.ts'
 import { type Injection, SCRIPT, injectedBinary, injection } from './inject.ts'
 import { podWarnings } from './pod-warnings.ts'
@@ -22,6 +12,10 @@ export interface DevOptions {
   readonly file: string
   /** The containers of this image change, whatever its tag, digest and registry port. */
   readonly prodImage: string
+  /** The label selector of the pods that are meant; undefined: all. */
+  readonly selector?: string
+  /** The name of the container that is meant; empty: each. */
+  readonly container?: string
   readonly devImage: string
   /** The image stays, and the agent is injected; undefined: the dev image has it. */
   readonly inject?: Injection | undefined
@@ -86,17 +80,31 @@ const AGENT = ['hotswap-dev']
 const SETTLE = 0.5
 const LIMIT = 10
 
-/** @returns the changes of a pod template, and what there is to say. */
-export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
-  const running = (container: Container): AgentCommand | undefined =>
-    container.init ? undefined : agentCommand([...words(container.fields.command), ...words(container.fields.args)])
-  const isProduction = ({ fields }: Container): boolean =>
-    typeof fields.image === 'string' && isSameImage(fields.image, options.prodImage)
+/** The agent that a container runs already. */
+function running({ init, fields }: Container): AgentCommand | undefined {
+  return init ? undefined : agentCommand([...wordsOf(fields.command), ...wordsOf(fields.args)])
+}
+
+/** Whether a container runs the agent already. */
+export function isAgent(container: Container): boolean {
+  return running(container) !== undefined
+}
+
+function isProduction({ fields }: Container, { prodImage }: DevOptions): boolean {
+  return typeof fields.image === 'string' && isSameImage(fields.image, prodImage)
+}
+
+/** The containers of a pod template that may be meant: those of the image, and those that run the agent already. */
+export function candidates(pod: Pod, options: DevOptions): Container[] {
   // An init container of an earlier run has nothing but the image to be known by.
   const isDone = (container: Container): boolean =>
-    container.init ? !options.inject && container.fields.image === options.devImage : running(container) !== undefined
-  const containers = containersOf(pod).filter((container) => isProduction(container) || isDone(container))
-  const taken = new Set(containers.map((container) => running(container)?.debugPort))
+    container.init ? !options.inject && container.fields.image === options.devImage : isAgent(container)
+  return containersOf(pod).filter((container) => isProduction(container, options) || isDone(container))
+}
+
+/** @returns the changes of a pod template, so that these containers run the agent, and what there is to say. */
+export function planPod(source: Source, pod: Pod, containers: readonly Container[], options: DevOptions): Plan {
+  const taken = new Set(containersOf(pod).map((container) => running(container)?.debugPort))
   const changes: Change[] = []
   const matched: Match[] = []
   const agents: AgentContainer[] = []
@@ -111,7 +119,7 @@ export function planPod(source: Source, pod: Pod, options: DevOptions): Plan {
   for (const container of containers) {
     const { name, path, fields, init } = container
     const before = changes.length
-    if (!options.inject && isProduction(container) && fields.image !== options.devImage) {
+    if (!options.inject && isProduction(container, options) && fields.image !== options.devImage) {
       changes.push({ op: 'set', path: [...path, 'image'], value: options.devImage })
     }
     let agent = running(container)
@@ -183,15 +191,7 @@ export function containerName(list: string, { name }: Record<string, unknown>, i
   return `${list === 'initContainers' ? 'init container' : 'container'} ${typeof name === 'string' ? name : index + 1}`
 }
 
-function isEmpty(value: unknown): boolean {
-  return value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
-}
-
-function words(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : []
-}
-
-/** Puts the agent in front of the program, which then has its absolute path. */
+/** Puts the agent in front of the program, which then has its absolute path; what starts it stays in front of the agent. */
 function planCommand(
   source: Source,
   { name, path, fields }: Container,
@@ -199,34 +199,35 @@ function planCommand(
   { binaryPath, inject }: DevOptions,
 ): CommandPlan {
   const front = agentWords(agent, wrapper, inject ? binaryPath : undefined)
-  const folder = typeof fields.workingDir === 'string' ? fields.workingDir : undefined
-  const { command, args } = fields
-  if (isEmpty(command)) {
-    const [first = ''] = words(args)
-    const named = naming(first, binaryPath, folder)
-    const value = named ? front : [...front, binary]
-    const add: Change = { op: 'add', path: [...path, 'command'], value, after: ['image', 'name'] }
-    if (!named && inject) {
-      const image = String(fields.image)
-      if (!inject.binaryChosen) return { fault: `${positionOf(source, path)}: ${name} ${unknownProgram(image)}` }
-      const lost = isEmpty(args) ? ', without the arguments that its image may give it: those belong into args' : ''
-      return { changes: [add], note: `${positionOf(source, path)}: ${name} runs ${binaryPath}${lost}` }
+  const entry = entryOf(fields, binaryPath)
+  const add = (value: readonly string[]): Change => {
+    return { op: 'add', path: [...path, 'command'], value, after: ['image', 'name'] }
+  }
+  if (entry.runs === 'image') {
+    if (!inject) return { changes: [add([...front, binary])] }
+    if (!inject.binaryChosen)
+      return { fault: `${positionOf(source, path)}: ${name} ${unknownProgram(String(fields.image))}` }
+    const lost = isEmpty(fields.args)
+      ? ', without the arguments that its image may give it: those belong into args'
+      : ''
+    return {
+      changes: [add([...front, binary])],
+      note: `${positionOf(source, path)}: ${name} runs ${binaryPath}${lost}`,
     }
-    const changes = named && first !== binary ? [add, set([...path, 'args', 0], binary)] : [add]
-    if (named !== 'name') return { changes }
-    const note = `${positionOf(source, [...path, 'args', 0])}: ${name}: its args begin with ${first}, taken for the program ${binaryPath}`
+  }
+  if (entry.runs !== 'program') return {}
+  const { list, index, how } = entry
+  const word = wordsOf(fields[list])[index] ?? ''
+  const place = [...path, list]
+  // what the entrypoint of the image would do with the first word is not known: a command takes its place
+  if (list === 'args' && index === 0 && isEmpty(fields.command)) {
+    const changes = word === binary ? [add(front)] : [add(front), set([...place, 0], binary)]
+    if (how === 'path') return { changes }
+    const note = `${positionOf(source, [...place, 0])}: ${name}: its args begin with ${word}, taken for the program ${binaryPath}`
     return { changes, note }
   }
-  const at = positionOf(source, [...path, 'command'])
-  if (!Array.isArray(command)) return { fault: `${at}: ${name}: its command is no list of words` }
-  const [first = ''] = words(command)
-  const named = isLauncher(first) ? undefined : naming(first, binaryPath, folder)
-  if (!named)
-    return {
-      fault: `${positionOf(source, [...path, 'command', 0])}: ${name} ${otherProgram(words(command), binaryPath, folder)}`,
-    }
-  const change: Change = { op: 'prepend', path: [...path, 'command'], values: front }
-  return { changes: [first === binary ? change : { ...change, first: binary }] }
+  const change: Change = { op: 'insert', path: place, values: front, index }
+  return { changes: [word === binary ? change : { ...change, first: binary }] }
 }
 
 function set(path: Path, value: string): Change {
@@ -237,21 +238,6 @@ function set(path: Path, value: string): Change {
 function unknownProgram(image: string): string {
   const how = `docker image inspect --format '{{.Config.Entrypoint}} {{.Config.Cmd}}' ${image}`
   return `has no command, and what its image runs by itself is not known here (${how}) - put the path of its program into .env: BINARY_PATH=/PATH/IN/THE/IMAGE`
-}
-
-/** Why a command cannot be changed, and the line for .env. */
-function otherProgram(command: readonly string[], binaryPath: string, folder: string | undefined): string {
-  const [first = ''] = command
-  const overwritten = `the first deploy would overwrite ${first}`
-  if (isLauncher(first)) {
-    const program = launched(command) ?? (isLauncher(binaryPath) ? '/usr/local/bin/NAME' : binaryPath)
-    const remedy = 'let its command begin with the program (the agent passes signals on and reaps), and put into .env'
-    return `runs ${first}, which is there to start the program: ${overwritten} - ${remedy}: BINARY_PATH=${program}`
-  }
-  const why = `runs ${first}, not ${binaryPath}: ${overwritten}`
-  if (posix.isAbsolute(first)) return `${why} - put into .env: BINARY_PATH=${posix.normalize(first)}`
-  const likely = posix.resolve((first.includes('/') ? folder : undefined) ?? posix.dirname(binaryPath), first)
-  return `${why} - put its path in the image into .env, if this is it: BINARY_PATH=${likely}`
 }
 
 /** A program that waits at a breakpoint answers no liveness probe; readiness may fail, that restarts nothing. */
@@ -268,7 +254,7 @@ function planEnv(
   { settle, limit }: DevOptions,
 ): Pick<Plan, 'changes' | 'warnings'> {
   const env: unknown[] = Array.isArray(fields.env) ? fields.env : []
-  const isAgent = agentCommand(words(fields.command)) !== undefined
+  const isDone = agentCommand(wordsOf(fields.command)) !== undefined
   const missing: { name: string; value: string }[] = []
   const warnings: string[] = []
   for (const [key, value, usual] of [
@@ -279,7 +265,7 @@ function planEnv(
     if (index < 0 && value !== usual) missing.push({ name: key, value: String(value) })
     const there = index < 0 ? undefined : valueAt(env, [index, 'value'])
     // Written by hand for the agent, and no other value asked for.
-    if (index < 0 || String(there) === String(value) || (isAgent && value === usual)) continue
+    if (index < 0 || String(there) === String(value) || (isDone && value === usual)) continue
     const own = typeof there === 'string' ? `${key}=${there}` : key
     warnings.push(
       `${positionOf(source, [...path, 'env', index])}: ${name} has a variable ${own} of its own, and the agent takes it for its ${key}`,
@@ -287,7 +273,7 @@ function planEnv(
   }
   if (missing.length === 0) return { changes: [], warnings }
   const change: Change = !isEmpty(env)
-    ? { op: 'prepend', path: [...path, 'env'], values: missing }
+    ? { op: 'insert', path: [...path, 'env'], values: missing }
     : { op: 'add', path: [...path, 'env'], value: missing, after: ['args', 'command', 'image', 'name'] }
   return { changes: [change], warnings }
 }

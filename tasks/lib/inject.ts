@@ -96,7 +96,7 @@ function more(
   const missing = items.filter((item) => !list.some((each) => valueAt(each, ['name']) === item.name))
   if (missing.length === 0) return []
   const path = [...top, ...below]
-  return [list.length > 0 ? { op: 'prepend', path, values: missing } : { op: 'add', path, value: missing, after }]
+  return [list.length > 0 ? { op: 'insert', path, values: missing } : { op: 'add', path, value: missing, after }]
 }
 
 /** The init container that brings the tools: as narrow as the container, and within what that asks for. */

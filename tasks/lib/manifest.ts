@@ -2,6 +2,7 @@
 import { type DevOptions, type Match, type Pod, containerName, planPod } from './dev-pod.ts'
 import { isSameImage } from './image.ts'
 import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './production.ts'
+import { scopeOf } from './scope.ts'
 import { UserError } from './task.ts'
 import { type Change, edit } from './yaml-edit.ts'
 import { lineBreak } from './yaml-splice.ts'
@@ -36,7 +37,8 @@ export function generate(text: string, options: DevOptions): DevManifest {
   const source = read(options.file, text)
   const values = valuesOf(source)
   const pods = values.flatMap((value, index) => podsIn(value, [index]))
-  const plans = pods.map((pod) => planPod(source, pod, options))
+  const scope = scopeOf(source, pods, options)
+  const plans = scope.meant.map(({ pod, containers }) => planPod(source, pod, containers, options))
   const images = values.flatMap((value, index) => imagesIn(value, [index]))
   const left = images
     .filter(({ path, image }) => isSameImage(image, options.prodImage) && !pods.some((pod) => isBelow(path, pod.path)))
@@ -44,19 +46,19 @@ export function generate(text: string, options: DevOptions): DevManifest {
       ({ path }) => `${positionOf(source, path)}: ${describe(values, path.slice(0, -1))} ${leftBecause(values, path)}`,
     )
 
-  const faults = plans.flatMap((plan) => plan.faults)
+  const faults = [...scope.faults, ...plans.flatMap((plan) => plan.faults)]
   if (faults.length > 0) throw faultsError(faults)
   const matched = plans.flatMap((plan) => plan.matched)
   if (matched.length === 0) throw noMatch(source, images, left, options.prodImage)
-  const touched = new Set(pods.filter((_, index) => plans[index]?.matched.length).map(({ path }) => path[0]))
+  const touched = new Set(scope.meant.map(({ pod }) => pod.path[0]))
   const stripped = values.flatMap((value, index) => (touched.has(index) ? clusterFields(value, [index]) : []))
   const changes = [...plans.flatMap((plan) => plan.changes), ...stripped]
   const changed = edit(source, changes, { describe: (path) => describe(values, path), relevant })
   return {
     text: withFirstLine(changed, options.file),
     matched,
-    notes: [...plans.flatMap((plan) => plan.notes), ...left],
-    warnings: plans.flatMap((plan) => plan.warnings),
+    notes: [...plans.flatMap((plan) => plan.notes), ...scope.notes, ...left],
+    warnings: [...scope.warnings, ...plans.flatMap((plan) => plan.warnings)],
   }
 }
 

@@ -7,7 +7,7 @@ import {
   type Value,
   fillPair,
   insertField,
-  prependItems,
+  insertItems,
   removePairs,
   replaceNode,
   replaceScalar,
@@ -34,8 +34,14 @@ import {
 export type Change =
   /** The text at `path` becomes another one. */
   | { readonly op: 'set'; readonly path: Path; readonly value: string }
-  /** The list at `path`, which is not empty, gets items in front; its first text becomes `first`. */
-  | { readonly op: 'prepend'; readonly path: Path; readonly values: readonly Value[]; readonly first?: string }
+  /** The list at `path` gets items in front of the one at `index`, its first by default, which becomes `first`. */
+  | {
+      readonly op: 'insert'
+      readonly path: Path
+      readonly values: readonly Value[]
+      readonly index?: number
+      readonly first?: string
+    }
   /** The map holding `path` gets its last key, or a value where that key has none; best below one of the keys `after`. */
   | { readonly op: 'add'; readonly path: Path; readonly value: Value; readonly after?: readonly string[] }
   /** The key at the end of `path` goes, with its value. */
@@ -73,9 +79,10 @@ export function edit(source: Source, changes: readonly Change[], options: EditOp
 function pathBefore(path: Path, changes: readonly Change[]): Path {
   return path.map((step, index) => {
     const moved = changes.find(
-      (change) => change.op === 'prepend' && isDeepStrictEqual(change.path, path.slice(0, index)),
+      (change) => change.op === 'insert' && isDeepStrictEqual(change.path, path.slice(0, index)),
     )
-    return moved?.op === 'prepend' && Number(step) >= moved.values.length ? Number(step) - moved.values.length : step
+    if (moved?.op !== 'insert' || Number(step) < (moved.index ?? 0) + moved.values.length) return step
+    return Number(step) - moved.values.length
   })
 }
 
@@ -101,10 +108,12 @@ function withChange(values: unknown[], change: Change): unknown[] {
   }
   if (change.op === 'set' || change.op === 'add') set(change.value)
   else if (change.op === 'remove' && isRecord(holder)) delete holder[key]
-  else if (change.op === 'prepend') {
-    const list = valueAt(holder, [key])
-    const [first, ...rest] = Array.isArray(list) ? list : []
-    set([...change.values, change.first ?? first, ...rest])
+  else if (change.op === 'insert') {
+    const found: unknown = valueAt(holder, [key])
+    const list: unknown[] = Array.isArray(found) ? found : []
+    const { index = 0 } = change
+    const [first, ...rest] = list.slice(index)
+    set([...list.slice(0, index), ...change.values, change.first ?? first, ...rest])
   }
   return values
 }
@@ -182,13 +191,13 @@ function editsFor(source: Source, changes: readonly Change[], expected: unknown[
         `${source.file}:${lineOf(source, rangeOf(node)[0])}: ${options.describe(path)} has to be a text`,
       )
     }
-    if (change.op === 'prepend' && isSeq(node)) {
-      const { values, first } = change
+    if (change.op === 'insert' && isSeq(node)) {
+      const { values, first, index = 0 } = change
       const edit = (): Edit[] => [
-        prependItems(source, doc, node, values),
-        ...(first ? [replaceItem(source, node.items[0], first)] : []),
+        insertItems(source, doc, node, values, index),
+        ...(first ? [replaceItem(source, node.items[index], first)] : []),
       ]
-      return claim(node, '', [values, first], edit) || (place !== undefined && writeOut(doc, path, place))
+      return claim(node, '', [values, first, index], edit) || (place !== undefined && writeOut(doc, path, place))
     }
     throw bug(source, `nothing to ${change.op} at ${path.join('.')}`)
   }

@@ -182,12 +182,19 @@ export function insertField(
   return { start, end: start, text: `,${gap}${text}` }
 }
 
-/** A list gets items in front of its first. */
-export function prependItems(source: Source, doc: Document, list: YAMLSeq, values: readonly Value[]): Edit {
-  const [first] = list.items
-  if (!isNode(first)) throw new Error('an empty list gets items')
+/** A list gets items in front of the one at `index`. */
+export function insertItems(
+  source: Source,
+  doc: Document,
+  list: YAMLSeq,
+  values: readonly Value[],
+  index: number,
+): Edit {
+  const first = list.items[index]
+  if (!isNode(first)) throw new Error('a list gets items in front of one that is not there')
   const token = list.srcToken
-  const marks = token?.type === 'block-seq' || token?.type === 'flow-collection' ? (token.items[0]?.start ?? []) : []
+  const marks =
+    token?.type === 'block-seq' || token?.type === 'flow-collection' ? (token.items[index]?.start ?? []) : []
   const start = marks.find(({ type }) => ['seq-item-ind', 'anchor', 'tag'].includes(type))?.offset ?? rangeOf(first)[0]
   if (!list.flow)
     return linesAbove(

@@ -47,6 +47,14 @@ test('the command of an agent is read back', () => {
     [['sh'], undefined],
     [['/b', 'hotswap-dev'], undefined],
     [['my-hotswap-dev', '--', '/b'], undefined],
+    [
+      ['/entrypoint.sh', 'hotswap-dev', '--', '/b', 'hotswap-dev', '--'],
+      [['hotswap-dev'], '/b', undefined],
+    ],
+    [
+      ['sh', '/start', '/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev', '-c', '/b', '--', '/h/b'],
+      [['/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev'], '/h/b', undefined],
+    ],
   ]
   for (const [words, expected] of table) {
     const read = agentCommand(words)

@@ -312,6 +312,46 @@ for (const [title, containers, lines] of commands) {
   container(`its command: ${title}`, () => assert.equal(containerLines(containers), [...lines]))
 }
 
+// What starts the program stays in front of the agent.
+const agentAt = (binary = '/usr/local/bin/hello') => ['hotswap-dev', '-r', delve(2345), '--', binary]
+const launchers: readonly [fields: string, command: readonly string[] | undefined, args?: readonly string[]][] = [
+  ['command: [/sbin/tini, -g, --, /usr/local/bin/hello, serve]', ['/sbin/tini', '-g', '--', ...agentAt(), 'serve']],
+  ['command: ["/entrypoint.sh", "/usr/local/bin/hello"]', ['/entrypoint.sh', ...agentAt()]],
+  ['command: [dumb-init, hello]', ['dumb-init', ...agentAt()]],
+  ['command: [env, A=hello, /usr/local/bin/hello]', ['env', 'A=hello', ...agentAt()]],
+  ['command: [gosu, hello, hello]', ['gosu', 'hello', ...agentAt()]],
+  ['command: [/cnb/run, /usr/local/bin/hello]', ['/cnb/run', ...agentAt()]],
+  ['command: [sh, /start, /usr/local/bin/hello]', ['sh', '/start', ...agentAt()]],
+  ['command: [sh, -ec, \'exec "$@"\', sh, /usr/local/bin/hello]', ['sh', '-ec', 'exec "$@"', 'sh', ...agentAt()]],
+  ['command: [tini, --]\n        args: [/usr/local/bin/hello, x]', ['tini', '--'], [...agentAt(), 'x']],
+  [
+    'command: [tini]\n        args:\n        - -s\n        - --\n        # it\n        - hello\n        - x',
+    ['tini'],
+    ['-s', '--', ...agentAt(), 'x'],
+  ],
+  ['args: [/sbin/tini, --, /usr/local/bin/hello]', undefined, ['/sbin/tini', '--', ...agentAt()]],
+  [
+    'command: [\n          tini,\n          --, # end\n          hello,\n          serve\n        ]',
+    ['tini', '--', ...agentAt(), 'serve'],
+  ],
+]
+for (const [fields, command, args] of launchers)
+  container(`keeps what starts the program: ${fields.replace(/\s+/g, ' ')}`, () => {
+    const before = deployment(sh(`        ${fields}\n`))
+    const { text, matched, warnings } = generate(before, usual)
+    const { spec } = parse(text) as { spec: { template: Template } }
+    assert.equal(
+      [spec.template.spec.containers?.[0]?.command, spec.template.spec.containers?.[0]?.args],
+      [command, args],
+    )
+    assert.equal([matched[0]?.change, warnings], ['agent', []])
+    assert.is(generate(text, usual).text, text)
+    const both = { ...usual, devImage: '', inject }
+    const made = generate(before, both).text
+    assert.is(generate(made, both).text, made, 'injected')
+    assert.match(made, '"/hotswap/bin/busybox","sh","/hotswap/agent/hotswap-dev"')
+  })
+
 const images: readonly [before: string, after: string][] = [
   ['image: hello:1.2 # pinned', 'image: hello-dev # pinned'],
   ['image: "hello@sha256:ab"', 'image: "hello-dev"'],
@@ -800,9 +840,29 @@ const refused: readonly [title: string, text: string, message: string][] = [
     `m.yml:10: ${launches('sh')}: BINARY_PATH=/app/server`,
   ],
   [
-    'an init',
-    deployment(sh('        command:\n        - /sbin/tini\n        - --\n        - hello\n')),
-    `m.yml:11: ${launches('/sbin/tini')}: BINARY_PATH=/usr/local/bin/hello`,
+    'a shell whose text starts BINARY_PATH',
+    deployment(sh('        command: [/sbin/tini, --, sh, -c, "exec /usr/local/bin/hello --x"]\n')),
+    `m.yml:10: Deployment d, container a runs /sbin/tini, which is there to start the program: the first deploy would overwrite /sbin/tini - let its command begin with the program (the agent passes signals on and reaps): command: [/usr/local/bin/hello]`,
+  ],
+  [
+    'an init of another program',
+    deployment(sh('        command: [/sbin/tini, --, /app/server]\n')),
+    `m.yml:10: ${overwrite('Deployment d, container a', '/app/server')} - put into .env: BINARY_PATH=/app/server`,
+  ],
+  [
+    'another program as the first of the arguments',
+    deployment(sh('        args: [/app/server, --x]\n')),
+    `m.yml:10: ${overwrite('Deployment d, container a', '/app/server')} - put into .env: BINARY_PATH=/app/server; if /app/server is an argument of /usr/local/bin/hello, write command: [/usr/local/bin/hello]`,
+  ],
+  [
+    'another program that gets BINARY_PATH as an argument',
+    deployment(sh('        command: [/app/server, --worker, /usr/local/bin/hello]\n')),
+    `m.yml:10: ${overwrite('Deployment d, container a', '/app/server')} - put into .env: BINARY_PATH=/app/server`,
+  ],
+  [
+    'several programs, of which BINARY_PATH is none',
+    deployment(`${sh('        command: [/a]\n')}${sh('        command: [/b]\n')}`),
+    `m.yml: no container of the image hello runs BINARY_PATH=/usr/local/bin/hello - choose one; the others then stay as they are\n  m.yml:10: ${overwrite('Deployment d, container a', '/a')} - put into .env: BINARY_PATH=/a\n  m.yml:13: ${overwrite('Deployment d, container a', '/b')} - put into .env: BINARY_PATH=/b`,
   ],
   [
     'another program',
@@ -863,6 +923,136 @@ for (const [title, text, message] of refused) {
     )
   })
 }
+
+// --- which workload is meant
+
+const scope = suite('of several workloads of one image')
+
+interface Load {
+  readonly labels?: string
+  readonly containers: readonly string[]
+}
+
+/** Deployments of these names, each on lines of its own. */
+function workloads(all: Readonly<Record<string, Load>>): string {
+  return Object.entries(all)
+    .map(([name, { labels = `app: ${name}`, containers }]) => {
+      const list = containers.map((fields, index) => `      - {name: ${name}${index || ''}, image: hello, ${fields}}\n`)
+      return `kind: Deployment\nmetadata: {name: ${name}}\nspec:\n  template:\n    metadata: {labels: {${labels}}}\n    spec:\n      containers:\n${list.join('')}`
+    })
+    .join('---\n')
+}
+
+const bothModes: readonly Partial<DevOptions>[] = [{}, { devImage: '', inject }]
+const changed = ({ matched }: DevManifest) => matched.map(({ name }) => name.replace('Deployment ', ''))
+const api = '/usr/local/bin/hello'
+const two = workloads({
+  api: { containers: [`args: [${api}, serve]`] },
+  worker: { containers: ['args: [/usr/local/bin/worker, work]'] },
+})
+
+for (const more of bothModes) {
+  const mode = more.inject ? 'injected' : 'image'
+  const make = (text: string, options: Partial<DevOptions>) => generate(text, { ...usual, ...more, ...options })
+
+  scope(`the one that SELECTOR matches is changed, no byte of the others (${mode})`, () => {
+    const same = workloads({ api: { containers: [''] }, web: { containers: [''] } }).replaceAll(', }', '}')
+    const dev = make(same, { selector: 'app=web' })
+    assert.equal(changed(dev), ['web, container web'])
+    assert.is(dev.text.split('---\n')[0], madeBy + String(same.split('---\n')[0]))
+    assert.ok(dev.notes.includes('m.yml:5: Deployment api stays as it is: SELECTOR=app=web does not match its pods'))
+    assert.is(make(dev.text, { selector: 'app=web' }).text, dev.text)
+  })
+
+  scope(`the program that args begin with is one, whatever SELECTOR says (${mode})`, () => {
+    for (const selector of ['app in (api, worker)', 'app', undefined]) {
+      const dev = make(two, selector === undefined ? {} : { selector })
+      assert.equal(changed(dev), ['api, container api'], selector)
+      assert.ok(
+        dev.notes.includes(
+          `m.yml:17: Deployment worker, container worker stays as it is: it runs /usr/local/bin/worker, not ${api}`,
+        ),
+      )
+    }
+    assert.equal(changed(make(two, { binaryPath: '/usr/local/bin/worker' })), ['worker, container worker'])
+    assert.throws(
+      () => make(two, { selector: 'app=worker' }),
+      /:17: Deployment worker, container worker runs .*BINARY_PATH=\/usr\/local\/bin\/worker/,
+    )
+  })
+
+  scope(`a path of data among the arguments is no program (${mode})`, () => {
+    for (const args of [
+      '/etc/app.yml',
+      '/srv/app.json',
+      '/data',
+      '/opt/',
+      '/v/x], volumeMounts: [{name: v, mountPath: /v}',
+    ])
+      assert.equal(
+        changed(make(workloads({ api: { containers: [`args: [${args}]`] } }), {})),
+        ['api, container api'],
+        args,
+      )
+  })
+
+  scope(`CONTAINER names the one of several (${mode})`, () => {
+    const pair = workloads({ api: { containers: [`command: [${api}]`, `command: [${api}, x]`] } })
+    const dev = make(pair, { selector: 'app=api', container: 'api1' })
+    assert.equal(changed(dev), ['api, container api1'])
+    assert.equal(dev.notes, ['m.yml:8: Deployment api, container api stays as it is: CONTAINER=api1 is another one'])
+    assert.throws(
+      () => make(pair, { container: 'x' }),
+      /^m\.yml: no container of the image hello is named x, as CONTAINER says - put one of these lines into \.env\n  m\.yml:8: Deployment api, container api: CONTAINER=api\n.*CONTAINER=api1$/,
+    )
+  })
+
+  scope(`the remedy for one program never names another in a circle (${mode})`, () => {
+    const nsq = workloads({ nsq: { containers: ['command: [/nsqd]', 'command: [/nsqadmin]'] } })
+    assert.throws(() => make(nsq, {}), /choose one; .*\n.*BINARY_PATH=\/nsqd\n.*BINARY_PATH=\/nsqadmin$/)
+    for (const [index, binaryPath] of ['/nsqd', '/nsqadmin'].entries())
+      assert.equal(changed(make(nsq, { binaryPath })), [`nsq, container nsq${index || ''}`])
+  })
+
+  scope(`one that has no command beside one that has is named (${mode})`, () => {
+    const mixed = workloads({ api: { containers: [`command: [${api}]`, 'args: [x]'] } })
+    const { warnings } = make(mixed, {})
+    assert.equal(warnings, [
+      `m.yml:9: Deployment api, container api1 has no command, and is taken to run ${api} as Deployment api, container api does - where its image runs another program, put into .env: CONTAINER=api`,
+    ])
+  })
+}
+
+scope('a SELECTOR that matches none is answered by the lines that would', () => {
+  assert.throws(
+    () => generate(two, { ...usual, selector: 'app=x' }),
+    /^m\.yml: 2 workloads have the image hello, and SELECTOR=app=x matches the pods of none - .*\n  m\.yml:5: Deployment api: SELECTOR=app=api\n  m\.yml:14: Deployment worker: SELECTOR=app=worker$/,
+  )
+  const one = workloads({ api: { labels: 'part-of: shop, app: api', containers: ['args: [x]'] } })
+  const { warnings } = generate(one, { ...usual, selector: 'app=x' })
+  assert.match(warnings[0] ?? '', /^m\.yml:5: Deployment api: SELECTOR=app=x does not match .* SELECTOR=app=api$/)
+  const alike = workloads({
+    a: { labels: 'app: x, tier: a', containers: ['args: [x]'] },
+    b: { labels: 'app: x, tier: b', containers: ['args: [x]'] },
+  })
+  assert.throws(() => generate(alike, { ...usual, selector: 'app=y' }), /SELECTOR=tier=a\n.*SELECTOR=tier=b$/)
+})
+
+scope('an init container that runs another file of the image stays with it', () => {
+  const text = deployment(
+    `${sh('        command: [hello]\n')}      initContainers:\n      - {name: m, image: hello, command: [/app/migrate]}\n      - {name: n, image: hello, command: [sh, -c, x]}\n`,
+  )
+  const { matched, notes } = generate(text, usual)
+  assert.equal(
+    matched.map(({ change }) => change),
+    ['agent', 'image'],
+  )
+  assert.equal(notes, [
+    'm.yml:12: Deployment d, init container m stays as it is: it runs /app/migrate, not /usr/local/bin/hello',
+  ])
+})
+
+scope.run()
 
 faults('a neutral agent is welcome with hostNetwork', () => {
   const { matched } = generate(
