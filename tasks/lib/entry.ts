@@ -1,7 +1,7 @@
 // What a container runs, as far as its manifest says it. Pure.
 import { posix } from 'node:path'
 import { isLauncher, launched, launchedAt, naming, shellText } from './agent-command.ts'
-import { isRecord } from './yaml-text.ts'
+import { isRecord } from './json.ts'
 
 export type Entry =
   /** The program of BINARY_PATH: a word of command or args names it, by its path or in another way. */

@@ -2,8 +2,11 @@
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join, posix, resolve } from 'node:path'
 import { isLauncher } from './agent-command.ts'
-import { isSameImage } from './image.ts'
-import { at, items, nameOf, strings, text } from './json.ts'
+import { entryOf } from './entry.ts'
+import { type Format, binaryPath, filePath, image, selector as selectorFormat } from './formats.ts'
+import { isSameImage, leftover } from './image.ts'
+import { at, items, nameOf, text } from './json.ts'
+import { matches } from './labels.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
 
@@ -41,7 +44,7 @@ export async function found(
     const chosen = selector
       ? (all.find((each) => labels(each).includes(usual.selector)) ?? onlyWorkload(all, settings))
       : undefined
-    return chosen ?? all.find((each) => settings.selector.split(',').every((part) => labels(each).includes(part)))
+    return chosen ?? all.find((each) => matches(settings.selector, at(each, 'spec', 'template', 'metadata', 'labels')))
   })
   const containers = () => items(at(workload(), 'spec', 'template', 'spec'), 'containers')
   const prodImage = once(() =>
@@ -56,10 +59,10 @@ export async function found(
       .toLowerCase()
   /** Where the image has the program: the manifest's command says it, or the Dockerfile of the repository. */
   const programPath = once(() => {
-    const container = containers().find((each) => isSameImage(text(each, 'image'), prodImage()))
-    const [command = ''] = strings(at(container, 'command'))
+    const ofImage = containers().filter((each) => isSameImage(text(each, 'image'), prodImage()))
+    const container = ofImage.find((each) => text(each, 'name') === settings.container) ?? ofImage[0]
     const { program, folder } = lastStage(goDir)
-    const path = [command, program]
+    const path = [programOf(container), program]
       .map((word) => (/^[^/]+\//.test(word) ? posix.join(text(container, 'workingDir') || folder, word) : word))
       .find((word) => word.startsWith('/') && !isLauncher(word))
     if (path !== undefined) return path
@@ -69,22 +72,28 @@ export async function found(
       2,
     )
   })
+  const where = () => `${manifest}: ${nameOf(workload())}`
   const own: Settings = {
     ...settings,
     get goMain() {
       return goMain()
     },
     get selector() {
-      return (selector ? selectorOf(workload()) : undefined) ?? settings.selector
+      const found = selector ? selectorOf(workload()) : undefined
+      return found === undefined ? settings.selector : held('SELECTOR', found, selectorFormat, where())
     },
     get prodImage() {
-      return prodImage()
+      return workload() === undefined ? prodImage() : held('PROD_IMAGE', prodImage(), image(''), where())
     },
     get binary() {
-      return look && untouched(settings, usual, 'binary') ? `bin/${name()}` : settings.binary
+      return look && untouched(settings, usual, 'binary')
+        ? held('BINARY', `bin/${name()}`, filePath(''), goDir)
+        : settings.binary
     },
     get binaryPath() {
-      return untouched(settings, usual, 'binaryPath') && workload() !== undefined ? programPath() : settings.binaryPath
+      return untouched(settings, usual, 'binaryPath') && workload() !== undefined
+        ? held('BINARY_PATH', programPath(), binaryPath, where())
+        : settings.binaryPath
     },
     get devImage() {
       // injection: no image is to be built or brought anywhere
@@ -99,6 +108,20 @@ export async function found(
 function once<T>(work: () => T): () => T {
   let done: { readonly value: T } | undefined
   return () => (done ??= { value: work() }).value
+}
+
+/** What is found is held to the rule of its key: a value that nobody could set is no value. */
+function held(key: string, value: string, { read, allowed }: Format<string>, where: string): string {
+  if (read(value) !== undefined) return value
+  const remedy = leftover(value) ?? `say in .env what is meant: ${key}=…`
+  throw new UserError(`${where} says ${value}, and ${key} must be ${allowed} - ${remedy}`, 2)
+}
+
+/** The program that a container names: its command, or what is started there; empty where only the image knows. */
+function programOf(container: unknown): string {
+  const fields = { command: at(container, 'command'), args: at(container, 'args') }
+  const entry = entryOf(fields, '')
+  return entry.runs === 'other' && !entry.inText ? entry.word : ''
 }
 
 /** What the last stage of a Dockerfile starts, and in which folder; empty where it does not say so. */
@@ -170,7 +193,9 @@ function onlyWorkload(all: readonly unknown[], { manifest }: Settings): unknown 
 function onlyImage(workload: unknown, containers: readonly unknown[], { prodImage }: Settings): string {
   const images = [...new Set(containers.map((each) => text(each, 'image')))].filter((image) => image !== '')
   if (images.some((image) => isSameImage(image, prodImage))) return prodImage
-  const [first = prodImage, second] = images.map((image) => image.replace(/@.*$/, '').replace(/:[^:/]*$/, ''))
+  const [first = prodImage, second] = images.map((each) =>
+    image('').read(each) === undefined ? each : each.replace(/@.*$/, '').replace(/:[^:/]*$/, ''),
+  )
   if (second === undefined) return first
   throw new UserError(
     `${nameOf(workload)} has images ${images.join(', ')} - choose the program's in .env: PROD_IMAGE=${first}`,

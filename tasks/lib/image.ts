@@ -17,3 +17,16 @@ function imageName(reference: string): string {
   if (registry === 'docker.io' || registry === 'index.docker.io') return path.join('/').replace(/^library\//, '')
   return [registry, ...path].join('/')
 }
+
+/**
+ * The way out where an image, or another value, is a placeholder that a tool should have filled in; undefined where it looks
+ * like none.
+ */
+export function leftover(value: string): string | undefined {
+  const inEnv = 'and put the path of the result into .env: MANIFEST=PATH'
+  if (value.startsWith('ko://')) return `ko builds it: ko resolve -f FILE > PATH, ${inEnv}`
+  if (/\$\{?\w+/.test(value)) return `a variable that is not filled in: envsubst < FILE > PATH, ${inEnv}`
+  if (/[$%@#(){}<>[\]]/.test(value.replace(/@sha256:[0-9a-f]{64}$/, '')))
+    return `a placeholder that is not filled in: let the tool that does it write the manifest to PATH, ${inEnv}`
+  return undefined
+}

@@ -32,3 +32,8 @@ export function nameOf(object: unknown): string {
 export function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((word) => typeof word === 'string') : []
 }
+
+/** A plain map; no Date and no Uint8Array, which YAML 1.1 knows too. */
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return Object.prototype.toString.call(value) === '[object Object]'
+}

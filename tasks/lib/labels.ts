@@ -1,5 +1,5 @@
 // Label selectors, as kubectl reads them: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels. Pure.
-import { isRecord } from './yaml-text.ts'
+import { isRecord } from './json.ts'
 
 /** Whether a selector that the settings allow matches these labels. */
 export function matches(selector: string, labels: unknown): boolean {

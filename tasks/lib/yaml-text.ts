@@ -15,7 +15,10 @@ import {
   parseAllDocuments,
   visit,
 } from 'yaml'
+import { isRecord } from './json.ts'
 import { UserError } from './task.ts'
+
+export { isRecord } from './json.ts'
 
 export interface Source {
   readonly file: string
@@ -182,11 +185,6 @@ export function valuesIn(file: string, text: string): unknown[] {
   const docs = parsed(text)
   for (const { errors } of docs) if (errors[0]) throw errors[0]
   return valuesOf({ file, docs })
-}
-
-/** A plain map; no Date and no Uint8Array, which YAML 1.1 knows too. */
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return Object.prototype.toString.call(value) === '[object Object]'
 }
 
 /** @returns the value at a path below `value`, undefined where there is none. */

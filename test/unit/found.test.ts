@@ -152,4 +152,58 @@ three('what is ambiguous is named with what was found', async ({ dir }) => {
   ])
 })
 
+three('what is found is held to the rules of the settings', async ({ dir }) => {
+  files(dir, { 'main.go': main, Dockerfile: 'FROM a\nENTRYPOINT ["/bin/shop"]\n' })
+  const image = async (text: string) => {
+    files(dir, { 'deployment.yml': deployment('shop', JSON.stringify(text)) })
+    return refused(ask(dir, { target: 'kubernetes' }))
+  }
+  const render: readonly [image: string, remedy: RegExp][] = [
+    [
+      'ko://example.com/shop/cmd/shop',
+      / says ko:\/\/example.com\/shop\/cmd\/shop, and PROD_IMAGE must be .* - ko builds it: ko resolve -f FILE > PATH, and put the path of the result into \.env: MANIFEST=PATH$/,
+    ],
+    ['${IMAGE}', /envsubst < FILE > PATH/],
+    ['$(REGISTRY)/shop:1', /placeholder/],
+    ['%IMAGE%', /placeholder/],
+    ['<your-image>', /placeholder/],
+    ['@@IMAGE@@', /placeholder/],
+    ['example.com/Shop:1', /say in \.env what is meant: PROD_IMAGE=…$/],
+  ]
+  for (const [text, remedy] of render) {
+    const [code, why] = await image(text)
+    assert.is(code, 2, text)
+    assert.match(String(why), /^.*deployment\.yml: Deployment shop says /)
+    assert.match(String(why), remedy)
+  }
+  files(dir, { 'deployment.yml': deployment('shop', `example.com/shop:1@sha256:${'ab'.repeat(32)}`) })
+  assert.is((await ask(dir)).prodImage, 'example.com/shop')
+  const label = deployment('shop').replaceAll('name: shop', 'name: ${NAME}')
+  files(dir, { 'deployment.yml': label.replace('metadata:\n  name: ${NAME}', 'metadata:\n  name: shop') })
+  assert.match(String((await refused(ask(dir)))[1]), /SELECTOR must be a label selector .*envsubst/)
+  files(dir, { 'deployment.yml': deployment('shop', 'shop', '          command: ["/app/${NAME}"]\n') })
+  assert.match(String((await refused(ask(dir)))[1]), /\/app\/\$\{NAME\}, and BINARY_PATH must be .*envsubst/)
+})
+
+three('the program is what a launcher starts, also as the first of the arguments', async ({ dir }) => {
+  files(dir, { 'main.go': main })
+  for (const more of [
+    'command: [tini, --, /app/server, x]',
+    'args: [/app/server, x]',
+    'command: [/entrypoint.sh]\n          args: [/app/server]',
+  ]) {
+    files(dir, { 'deployment.yml': deployment('shop', 'shop', `          ${more}\n`) })
+    assert.is((await ask(dir, { target: 'kubernetes' })).binaryPath, '/app/server', more)
+  }
+})
+
+three('SELECTOR and CONTAINER say which one is looked at', async ({ dir }) => {
+  const second =
+    '          command: [/shop]\n        - name: admin\n          image: shop:1\n          command: [/admin]\n'
+  files(dir, { 'main.go': main, 'deployment.yml': deployment('till') + deployment('shop', 'shop:1', second) })
+  const chosen = { selector: 'app.kubernetes.io/name in (shop, x),!tier', container: 'admin' }
+  const { prodImage, binaryPath } = await ask(dir, chosen)
+  assert.equal([prodImage, binaryPath], ['shop', '/admin'])
+})
+
 three.run()
