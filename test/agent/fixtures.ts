@@ -25,6 +25,7 @@ export interface Plan {
   readonly term?: 'ignore' | 'default'
   readonly delay?: number
   readonly termCode?: number
+  readonly listens?: string
 }
 
 /** The program as a file's bytes, `size` bytes long where that is more than it needs. */

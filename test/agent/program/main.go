@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -29,6 +30,7 @@ type plan struct {
 	Panics     bool     `json:"panics"`     // panics instead
 	Term       string   `json:"term"`       // "ignore" or "default": what TERM does, other than a clean end
 	Delay      float64  `json:"delay"`      // seconds that the clean end takes
+	Listens    string   `json:"listens"`    // listens on this unix socket, and leaves its file behind
 	TermCode   int      `json:"termCode"`   // exit code of the clean end
 }
 
@@ -67,6 +69,12 @@ func main() {
 	}
 	if p.Orphans > 0 {
 		leaveOrphans(p.Orphans)
+	}
+	if p.Listens != "" {
+		listener, err := net.Listen("unix", p.Listens)
+		check(err)
+		listener.(*net.UnixListener).SetUnlinkOnClose(false)
+		defer listener.Close()
 	}
 	fmt.Printf("ready %s pid %d\n", p.Version, os.Getpid())
 	if p.Flood > 0 {
