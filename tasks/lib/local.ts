@@ -1,5 +1,6 @@
 // The local target: the same agent, as a process of this machine in a sandbox folder.
 import { spawn } from 'node:child_process'
+import { createHash } from 'node:crypto'
 import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { basename, dirname, join, relative } from 'node:path'
@@ -95,8 +96,29 @@ export async function startSandbox(
   needLinux()
   need('sh', 'to run the agent')
   const folder = folderOf(sandbox)
+  const done = await alone(folder)
+  try {
+    return await startAlone(sandbox, args, { wrapper, variables })
+  } finally {
+    done()
+  }
+}
+
+async function startAlone(
+  sandbox: Sandbox,
+  args: readonly string[],
+  more: { readonly wrapper: string; readonly variables: Record<string, string> },
+): Promise<number | undefined> {
+  const { wrapper, variables } = more
+  const folder = folderOf(sandbox)
   const binary = binaryOf(sandbox)
-  const present = commandOf(runningAgent(folder))
+  const running = runningAgent(folder)
+  const present = commandOf(running)
+  // one that is ending answers no more
+  if (running !== undefined && present?.binary === binary && (await answers(binary, running)) !== '') {
+    await gone(sandbox, running)
+    return startAlone(sandbox, args.length > 0 ? args : present.args, more)
+  }
   if (present !== undefined) {
     const why = [
       ...(present.binary === binary ? [] : ['for another BINARY_PATH']),
@@ -105,8 +127,8 @@ export async function startSandbox(
     ]
     if (why.length === 0) return undefined
     say(`the agent runs ${why.join(' and ')}: it is started again`)
-    await stopSandbox(sandbox)
-    return startSandbox(sandbox, args.length > 0 ? args : present.args, { wrapper, variables })
+    await stopAlone(sandbox)
+    return startAlone(sandbox, args.length > 0 ? args : present.args, more)
   }
   mkdirSync(dirname(binary), { recursive: true })
   const errors = join(folder, 'agent.err')
@@ -139,6 +161,7 @@ export async function startSandbox(
   let going = true
   const answer = await Promise.race([answers(binary, () => going), failed])
   going = false
+  if (answer !== '' && adopted(answer, binary, folder)) return undefined
   if (answer !== '') throw new UserError(`the agent did not start in ${folder}: ${answer}`)
   child.unref()
   return pid
@@ -147,14 +170,55 @@ export async function startSandbox(
 /** Ends the agent of the sandbox, and its program with it. Returns whether one ran. Waits for at most LIMIT and 5 s. */
 export async function stopSandbox(sandbox: Sandbox): Promise<boolean> {
   needLinux()
+  const done = await alone(folderOf(sandbox))
+  try {
+    return await stopAlone(sandbox)
+  } finally {
+    done()
+  }
+}
+
+async function stopAlone(sandbox: Sandbox): Promise<boolean> {
   const folder = folderOf(sandbox)
   const pid = runningAgent(folder)
   if (pid === undefined) return false
   process.kill(pid, 'SIGTERM')
+  await gone(sandbox, pid)
+  rmSync(pidFile(folder), { force: true })
+  return true
+}
+
+async function gone(sandbox: Sandbox, pid: number): Promise<void> {
+  const folder = folderOf(sandbox)
   for (const end = Date.now() + (sandbox.limit + 5) * 1000; runningAgent(folder) !== undefined; await pause(50))
     if (Date.now() > end)
       throw new UserError(`the agent in ${folder} (pid ${pid}) did not end: its program ignores TERM`)
-  rmSync(pidFile(folder), { force: true })
+}
+
+/**
+ * Waits until no other task starts or ends the agent of that sandbox; returns what lets the next one. The name is an abstract
+ * socket's (unix(7)): it goes with the process that has it, however that ends.
+ */
+async function alone(folder: string): Promise<() => void> {
+  const path = `\0hotswap-dev ${createHash('sha256').update(folder).digest('hex')}`
+  for (;;) {
+    const server = createServer()
+    const taken = await new Promise<NodeJS.ErrnoException | undefined>((resolve) => {
+      server.once('error', resolve)
+      server.listen({ path }, () => resolve(undefined))
+    })
+    if (taken === undefined) return () => void server.close()
+    if (taken.code !== 'EADDRINUSE') throw taken
+    await pause(50)
+  }
+}
+
+/** An agent that runs, and that no pid file tells of: the one that was started has named it, and left. */
+function adopted(refusal: string, binary: string, folder: string): boolean {
+  const pid = Number(/the agent with pid (\d+) runs .* already$/.exec(refusal)?.[1])
+  const born = startTime(pid)
+  if (born === undefined || commandOf(pid)?.binary !== binary) return false
+  writeFileSync(pidFile(folder), `${pid} ${born}\n`)
   return true
 }
 
@@ -224,7 +288,8 @@ function startTime(pid: number): string | undefined {
 
 /** Waits until the agent answers, for as long as it is going; returns why it does not, or nothing. */
 async function answers(binary: string, going: () => boolean): Promise<string> {
-  for (const end = Date.now() + 10_000; going() && Date.now() < end; await pause(30)) {
+  for (const end = Date.now() + 10_000; Date.now() < end; await pause(30)) {
+    if (!going()) return 'it has ended'
     const status = start('sh', [agent, 'status', binary], { stdio: 'ignore', env: environment() })
     if ((await new Promise((resolve) => status.once('exit', resolve))) === 0) return ''
   }

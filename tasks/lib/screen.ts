@@ -14,6 +14,7 @@ export function screen(quiet: boolean): Screen {
   const terminal = !quiet && process.stderr.isTTY
   let text = ''
   let drawn = false
+  let ended = false
   const clear = () => {
     if (drawn) process.stderr.write('\r\x1b[K')
     drawn = false
@@ -30,11 +31,14 @@ export function screen(quiet: boolean): Screen {
     draw()
   })
   const open = (words: string) => {
-    if (words === text) return
+    if (ended || words === text) return
     text = words
     draw()
   }
-  onEnd(() => open(''))
+  onEnd(() => {
+    open('')
+    ended = true // what a build or a pod says late is not drawn over the shell's prompt
+  })
   return {
     open,
     result: (words) => {

@@ -49,6 +49,7 @@ const glance = 500 // ms between two looks whether npm is still there
 
 let interrupted = false
 let ending = false // before its time: the body, which nothing stops, is waited for no more
+let closed = false // no result comes any more: it ends before its time, or the body has ended
 let makeWay = (write: () => void) => write()
 
 /** Has each line written through a function: by one who keeps a line below all others, and takes it away meanwhile. */
@@ -66,9 +67,14 @@ export function sayLast(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** Prints a line of the result: stdout. */
+/** Prints a line of the result: stdout. Nothing once the task ends: what comes late is no result of it. */
 export function print(line: string): void {
-  makeWay(() => process.stdout.write(`${line}\n`))
+  if (!closed) makeWay(() => process.stdout.write(`${line}\n`))
+}
+
+/** Prints the last line of the result, as the task ends. */
+export function printLast(line: string): void {
+  process.stdout.write(`${line}\n`)
 }
 
 /** Text without control characters (ANSI sequences, CR, OSC ...), for what a pod says. Tab and newline stay. */
@@ -150,6 +156,7 @@ export async function task(about: About, body: (args: Args) => Promise<number | 
   const leave = (code: number) => {
     if (ending) return // npm passes a Ctrl-C on that the terminal has sent already: the second one changes nothing
     ending = true
+    closed = true
     setTimeout(() => exit(code), patience).unref()
     // a second time for what the body has started in the meantime
     void cleanUp()
@@ -181,6 +188,7 @@ export async function task(about: About, body: (args: Args) => Promise<number | 
     code = failed(error)
   }
   if (ending) return
+  closed = true
   await cleanUp()
   if (!ending) exit(code)
 }

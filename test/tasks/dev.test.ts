@@ -175,6 +175,26 @@ dev('--json without a terminal: every event documented; a save during a build st
   assert.equal(left, [], 'no build that was ended has left its folder')
 })
 
+dev('whenever Ctrl-C comes, end is the last event, and an edit before it is whole', async (loop) => {
+  loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`
+  loop.installed(program({ version: 'v1' }))
+  let ends = 0
+  for (let ms = 0; ms < 2400; ms += 200) {
+    loop.copy.file(main, `${loop.copy.read(main)}\n// ${ms}\n`)
+    const { child, said } = loop.launch('dev', ['--json'])
+    await new Promise((resolve) => child.stdout?.once('data', resolve)) // the sources are watched, the first build begins
+    await pause(ms / 1000)
+    child.kill('SIGINT')
+    const { code, stdout } = await said
+    assert.is(code, 130)
+    const events = objects('dev', stdout).map(({ event }) => event)
+    assert.is(events.indexOf('end'), events.length - 1, `after ${ms} ms: ${stdout}`)
+    assert.not.match(stdout, /"build-failed"/, `after ${ms} ms`)
+    ends += 1
+  }
+  assert.is(ends, 12)
+})
+
 dev('brings the newest binary to a pod that starts anew', async (loop) => {
   const told = await running(loop)
   const greeting = greet(loop)

@@ -1,4 +1,4 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { program } from '../agent/fixtures.ts'
@@ -20,6 +20,43 @@ change('switch-dev starts the agent, which outlives the task; again, it runs alr
   assert.equal(await loop.task('switch-dev'), loop.switched('the agent runs already'))
   assert.equal([loop.agentPid(), loop.pid()], [agent, pid])
   loop.runs(pid, v1)
+})
+
+change('several at once: one starts the agent, the others say that it runs already', async (loop) => {
+  loop.installed(v1)
+  for (let round = 0; round < 3; round += 1) {
+    const said = await Promise.all(Array.from({ length: 4 }, () => loop.task('switch-dev')))
+    const fates = said.map(({ code, stderr }) => `${code} ${stderr.split('\n')[1]}`).sort()
+    assert.equal(fates, [
+      '0 the agent runs already',
+      '0 the agent runs already',
+      '0 the agent runs already',
+      '0 the agent runs, pid N',
+    ])
+    await until('the program runs', () => loop.receipt().result === 'running')
+    assert.ok(proc.alive(loop.agentPid()), 'the pid file names the one that runs')
+    assert.is((await loop.task('switch-prod')).code, 0)
+  }
+  await loop.quiet()
+})
+
+change('while switch-prod ends the agent, switch-dev waits, and then starts a new one', async (loop) => {
+  await loop.serving(program({ version: 'v1', delay: 1.5 }))
+  const before = loop.agentPid()
+  const ended = loop.task('switch-prod')
+  await until('its last words', () => log(loop).includes('got terminated'))
+  assert.equal(await loop.task('switch-dev'), loop.switched('the agent runs, pid N'))
+  assert.is((await ended).code, 0)
+  assert.equal([proc.alive(before), proc.alive(loop.agentPid())], [false, true])
+  await until('the program runs', () => loop.receipt().result === 'running')
+})
+
+change('an agent that no pid file tells of is found by its refusal of a second one', async (loop) => {
+  const pid = await loop.serving(v1)
+  const agent = loop.agentPid()
+  rmSync(join(loop.folder, 'agent.pid'))
+  assert.equal(await loop.task('switch-dev'), loop.switched('the agent runs already'))
+  assert.equal([loop.agentPid(), loop.pid()], [agent, pid])
 })
 
 change('without a binary the agent waits for one', async (loop) => {
