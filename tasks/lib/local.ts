@@ -115,7 +115,11 @@ async function startAlone(
   const running = runningAgent(folder)
   const present = commandOf(running)
   // one that is ending answers no more
-  if (running !== undefined && present?.binary === binary && (await answers(binary, running)) !== '') {
+  if (
+    running !== undefined &&
+    present?.binary === binary &&
+    (await answers(binary, () => startTime(running) !== undefined)) !== ''
+  ) {
     await gone(sandbox, running)
     return startAlone(sandbox, args.length > 0 ? args : present.args, more)
   }

@@ -9,7 +9,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { program as fixture, sha256, wrapperPath, type Plan } from './fixtures.ts'
 import { here, leftOut, shells as wanted, which, type Needs, type Shell } from '../lib/needs.ts'
-import { clock, pace } from '../lib/pace.ts'
+import { clock, pace, patience, within } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 export const agentScript = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))
@@ -74,7 +74,7 @@ async function inBox(shell: Shell, title: string, body: Body, limit: number): Pr
   const box = new Box(shell)
   boxes.add(box)
   try {
-    await within(limit, body(box), 'the whole case')
+    await within(limit, body(box), () => 'the whole case')
     await box.close()
   } catch (error) {
     process.stderr.write(`\n--- ${title}\n${box.story()}\n---\n`)
@@ -91,15 +91,15 @@ async function inBox(shell: Shell, title: string, body: Body, limit: number): Pr
 export const pause = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * second))
 
 const second = 1000 * pace
-const unit = pace === 1 ? 's' : `times ${pace} s`
 const poll = 0.02 / pace
 
 /** Polls for a fact; at the limit it says what was awaited. */
 export async function until<T>(fact: () => T | Promise<T>, seconds: number, what: string): Promise<NonNullable<T>> {
-  for (const end = Date.now() + seconds * second; ; await pause(poll)) {
+  for (const limit = patience(seconds); ; await pause(poll)) {
+    const late = await limit.over() // before the last look
     const value = await fact()
     if (value) return value
-    if (Date.now() > end) throw new Error(`waited ${seconds} ${unit} for: ${what}`)
+    if (late) throw new Error(`waited ${limit} for: ${what}`)
   }
 }
 
@@ -107,14 +107,6 @@ export async function until<T>(fact: () => T | Promise<T>, seconds: number, what
 export async function throughout(seconds: number, fact: () => boolean, what: string): Promise<void> {
   for (const end = Date.now() + seconds * second; Date.now() < end; await pause(poll))
     if (!fact()) throw new Error(`no longer true: ${what}`)
-}
-
-async function within<T>(seconds: number, work: Promise<T>, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const limit = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not over after ${seconds} ${unit}: ${what}`)), seconds * second)
-  })
-  return Promise.race([work, limit]).finally(() => clearTimeout(timer))
 }
 
 export const seconds = (since: number) => (Date.now() - since) / second
@@ -170,7 +162,7 @@ class Spawned {
   /** Does nothing once it has ended: its number may be another's by then. */
   kill = (signal: NodeJS.Signals) => this.child.kill(signal)
 
-  end = (limit = 20) => within(limit, this.ended, `the end of ${this.child.spawnargs.join(' ')}`)
+  end = (limit = 20) => within(limit, this.ended, () => `the end of ${this.child.spawnargs.join(' ')}`)
 }
 
 /** Key → first value; all `log` lines joined by newlines. */

@@ -4,7 +4,7 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { pace } from './pace.ts'
+import { pace, patience } from './pace.ts'
 
 const top = fileURLToPath(new URL('../..', import.meta.url))
 
@@ -115,7 +115,12 @@ function compiled(dir: string, task: string): string {
 
 /** Waits for a process and collects what it says; kills it after limit ms, times pace. */
 export function ended(child: ChildProcess, limit: number): Promise<Ended> {
-  const timer = setTimeout(() => child.kill('SIGKILL'), limit * pace)
+  const bound = patience(limit / 1000)
+  const look = async () => {
+    if (await bound.over()) child.kill('SIGKILL')
+    else timer = setTimeout(look, 100)
+  }
+  let timer = setTimeout(look, limit * pace)
   let stdout = ''
   let stderr = ''
   child.stdout?.on('data', (chunk: Buffer) => void (stdout += chunk.toString()))

@@ -2,7 +2,7 @@
 import { connect, type Socket } from 'node:net'
 import { decoder, encode, type Event, type Message, type Response } from '../../tasks/lib/dap.ts'
 import { at, items, text } from '../../tasks/lib/json.ts'
-import { pace } from './pace.ts'
+import { patience, within } from './pace.ts'
 
 /** A breakpoint of the editor: it follows the text, so its line is asked for each time. */
 export interface Mark {
@@ -120,14 +120,8 @@ export class DapClient {
     const message: Message = { seq, type: 'request', command, arguments: argument }
     this.log.push(`> ${JSON.stringify(message).slice(0, 400)}`)
     this.socket.write(encode(message))
-    return new Promise((resolve, reject) => {
-      const late = () => reject(new Error(`no answer to ${command} in time\n${this.story()}`))
-      const timer = setTimeout(late, 20_000 * pace)
-      this.waiting.set(seq, (response) => {
-        clearTimeout(timer)
-        resolve(response)
-      })
-    })
+    const answer = new Promise<Response>((resolve) => void this.waiting.set(seq, resolve))
+    return within(20, answer, () => `an answer to ${command}\n${this.story()}`)
   }
 
   /** The next event of that name which nobody has waited for yet; an error once something has come instead. */
@@ -175,11 +169,12 @@ export class DapClient {
   }
 
   async until<T>(what: string, fact: () => T | undefined | false, seconds = 15): Promise<T> {
-    for (const end = Date.now() + seconds * pace * 1000; ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+    for (const limit = patience(seconds); ; await new Promise((resolve) => setTimeout(resolve, 10))) {
+      const late = await limit.over() // before the last look
       const value = fact()
       if (value) return value
       if (this.closed) throw new Error(`the connection was closed, waiting for: ${what}\n${this.story()}`)
-      if (Date.now() > end) throw new Error(`waited ${seconds * pace} s for: ${what}\n${this.story()}`)
+      if (late) throw new Error(`waited ${limit} for: ${what}\n${this.story()}`)
     }
   }
 

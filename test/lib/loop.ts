@@ -19,7 +19,7 @@ import { sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { checkout, ended, type Ended, type Options } from './checkout.ts'
 import { here, type Needs } from './needs.ts'
-import { clock, pace } from './pace.ts'
+import { clock, patience, within } from './pace.ts'
 
 const atOnce = 3 // a case mostly waits
 const limit = 120 // seconds for one case
@@ -62,7 +62,7 @@ export function cases(name: string) {
 async function inLoop(title: string, body: Body): Promise<void> {
   const loop = new Loop()
   try {
-    await within(limit * pace, body(loop))
+    await within(limit, body(loop), () => 'the whole case')
     await loop.close()
   } catch (error) {
     process.stderr.write(`\n--- ${title}\n${loop.story()}\n---\n`)
@@ -72,22 +72,15 @@ async function inLoop(title: string, body: Body): Promise<void> {
   }
 }
 
-async function within(seconds: number, work: Promise<void>): Promise<void> {
-  let timer: NodeJS.Timeout | undefined
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`not over after ${seconds} s`)), seconds * 1000)
-  })
-  return Promise.race([work, late]).finally(() => clearTimeout(timer))
-}
-
 export const pause = (seconds: number) => new Promise<void>((resolve) => setTimeout(resolve, seconds * 1000))
 
 /** Polls for a fact; at the limit it says what was awaited. */
 export async function until<T>(what: string, fact: () => T | Promise<T>, seconds = 30): Promise<NonNullable<T>> {
-  for (const end = Date.now() + seconds * pace * 1000; ; await pause(0.02)) {
+  for (const limit = patience(seconds); ; await pause(0.02)) {
+    const late = await limit.over() // before the last look
     const value = await fact()
     if (value) return value
-    if (Date.now() > end) throw new Error(`waited ${seconds * pace} s for: ${what}`)
+    if (late) throw new Error(`waited ${limit} for: ${what}`)
   }
 }
 
