@@ -36,7 +36,7 @@ deploy('a delta: the decoder is sent once, then kilobytes instead of the whole',
   const third = await edit('good night, version ')
   const again = await loop.task('deploy-dev', ['--encoding', 'delta', '--verbose'])
   assert.match(again.stderr, /^local: encoding delta on [0-9a-f]{8}\n$/m)
-  assert.not.match(again.stderr, /is sent/)
+  assert.not.match(again.stderr, /are sent/)
   loop.runs(loop.pid(), third)
 
   // what the pod has is not known here: the whole goes, as it is on a short way

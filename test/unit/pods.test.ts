@@ -150,8 +150,9 @@ pods('that run no agent in any of several containers are left out: those of prod
 })
 
 pods('of any shape are no crash', () => {
-  for (const list of [null, 1, [], {}, { items: 1 }, { items: [] }, { items: [null, 1, {}].filter(() => false) }])
+  for (const list of [null, 1, [], {}, { items: 1 }, { items: [] }])
     assert.equal(sorted(list, chosen), { pods: [], leftOut: [] })
+  assert.equal(sorted({ items: [null, 1, {}] }, chosen).pods, [])
 })
 
 pods('servers of this machine and of private networks are local, all others are not', () => {
