@@ -1,6 +1,6 @@
 // The doctor on local: what it prints, that it changes nothing, and the faults that a machine alone can have.
 import { spawn } from 'node:child_process'
-import { chmodSync, readdirSync, statSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { newestGo, delveFault } from '../../tasks/lib/delve-versions.ts'
@@ -58,9 +58,14 @@ doctor('a tool that is missing, a machine that is another: named, with the remed
   loop.built(v1)
   await loop.serving(v1)
   const other = process.arch === 'x64' ? 'arm64' : 'amd64'
-  const { all, of } = await checks(loop, { GO_ARCH: other, PATH: `${loop.dir}/fakes:/usr/bin:/bin` })
+  const PATH = join(loop.dir, 'without-go')
+  mkdirSync(PATH)
+  for (const folder of (process.env.PATH ?? '').split(':').filter((path) => existsSync(path)))
+    for (const tool of readdirSync(folder))
+      if (tool !== 'go' && !existsSync(join(PATH, tool))) symlinkSync(join(folder, tool), join(PATH, tool))
+  const { all, of } = await checks(loop, { GO_ARCH: other, PATH })
   const faults = all.filter(({ result }) => result === 'fault')
-  assert.ok(of('fault').includes('architecture'), JSON.stringify(faults))
+  for (const check of ['tool go', 'architecture']) assert.ok(of('fault').includes(check), JSON.stringify(faults))
   for (const { remedy } of faults) assert.ok(remedy, JSON.stringify(faults))
 })
 
