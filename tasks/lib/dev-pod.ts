@@ -2,7 +2,7 @@
 import { INJECTED, type AgentCommand, agentCommand, agentWords, delve, isInjected } from './agent-command.ts'
 import { entryOf, isEmpty, wordsOf } from './entry.ts'
 import { isSameImage } from './image.ts'
-import { type Injection, SCRIPT, injectedBinary, injection } from './inject.ts'
+import { type Injection, SCRIPT, injectedBinary, injection, userNote } from './inject.ts'
 import { podWarnings } from './pod-warnings.ts'
 import { type Change } from './yaml-edit.ts'
 import { type Path, type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
@@ -36,6 +36,8 @@ export interface Pod {
   /** Of the pod template; of the object itself where it is a Pod. */
   readonly path: Path
   readonly fields: Readonly<Record<string, unknown>>
+  /** What makes the pods; the Pod itself where it is one. */
+  readonly object: { readonly path: Path; readonly fields: Readonly<Record<string, unknown>> }
 }
 
 export interface Container {
@@ -155,7 +157,9 @@ export function planPod(source: Source, pod: Pod, containers: readonly Container
       `${positionOf(source, pod.path)}: ${pod.name}: only init containers have the image: nothing in it runs the agent`,
     )
   }
-  if (options.inject) changes.push(...injection(pod, injected, options.inject))
+  if (options.inject) changes.push(...injection(source, pod, injected, options.inject))
+  const user = injected[0] && userNote(source, pod, injected[0])
+  if (user !== undefined) notes.push(user)
   changes.push(...annotations(pod, agents, options))
   warnings.push(...podWarnings(source, pod, agents, options))
   return { changes, matched, faults, notes, warnings }

@@ -4,7 +4,7 @@ import { FOLDER } from './agent-command.ts'
 import type { Container, Pod } from './dev-pod.ts'
 import type { Change } from './yaml-edit.ts'
 import type { Value } from './yaml-splice.ts'
-import { isRecord, valueAt } from './yaml-text.ts'
+import { type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
 
 /** What is injected. */
 export interface Injection {
@@ -51,7 +51,7 @@ export function injectedBinary({ fields, path }: Container, binaryPath: string):
 }
 
 /** The changes of a pod template whose `containers` get an injected agent. */
-export function injection(pod: Pod, containers: readonly Container[], { image }: Injection): Change[] {
+export function injection(source: Source, pod: Pod, containers: readonly Container[], { image }: Injection): Change[] {
   const [first] = containers
   if (!first) return []
   const tmp = containers.map((container) => (needsTmp(container) ? tmpVolume(container) : undefined))
@@ -76,7 +76,7 @@ export function injection(pod: Pod, containers: readonly Container[], { image }:
     // above the containers: the last of them may lose what stands at its end
     ...more(pod.path, pod.fields, ['spec', 'volumes'], volumes, []),
     // the last change: it moves the other init containers
-    ...more(pod.path, pod.fields, ['spec', 'initContainers'], [setup(pod, first, image)], []),
+    ...more(pod.path, pod.fields, ['spec', 'initContainers'], [setup(source, pod, first, image)], []),
   ]
 }
 
@@ -100,7 +100,7 @@ function more(
 }
 
 /** The init container that brings the tools: as narrow as the container, and within what that asks for. */
-function setup(pod: Pod, { fields }: Container, image: string): Item {
+function setup(source: Source, pod: Pod, { fields }: Container, image: string): Item {
   const resources = valueOf(pick(fields.resources, ['limits', 'requests']))
   return {
     name: NAME,
@@ -108,7 +108,7 @@ function setup(pod: Pod, { fields }: Container, image: string): Item {
     command: ['busybox', 'sh', '-c', SETUP],
     terminationMessagePolicy: 'FallbackToLogsOnError',
     securityContext: {
-      ...security(pod, fields),
+      ...security(source, pod, fields),
       allowPrivilegeEscalation: false,
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'] },
@@ -119,13 +119,32 @@ function setup(pod: Pod, { fields }: Container, image: string): Item {
   }
 }
 
-function security(pod: Pod, fields: Container['fields']): Item {
+function security(source: Source, pod: Pod, fields: Container['fields']): Item {
   const keys = ['runAsUser', 'runAsGroup', 'runAsNonRoot', 'seccompProfile', 'seLinuxOptions', 'appArmorProfile']
   const own = valueOf(pick(fields.securityContext, keys))
+  const user = needsUser(pod, fields) && !isOpenShift(source)
+  return { ...(isRecord(own) ? own : {}), ...(user ? { runAsUser: SOME_USER } : {}) }
+}
+
+/** Whether no root may run, and no user is named: the image of the program has one, that of the tools has none. */
+function needsUser(pod: Pod, fields: Container['fields']): boolean {
   const setting = (key: string): unknown =>
     valueAt(fields, ['securityContext', key]) ?? valueAt(pod.fields, ['spec', 'securityContext', key])
-  const user = setting('runAsNonRoot') === true && typeof setting('runAsUser') !== 'number'
-  return { ...(isRecord(own) ? own : {}), ...(user ? { runAsUser: SOME_USER } : {}) }
+  return setting('runAsNonRoot') === true && typeof setting('runAsUser') !== 'number'
+}
+
+/** Whether a manifest is one of OpenShift, which gives each namespace a range of users and forbids every other. */
+function isOpenShift({ text }: Source): boolean {
+  return /\bopenshift\.io\//.test(text)
+}
+
+/** What to know of the user that the init container gets; undefined where it gets none of its own. */
+export function userNote(source: Source, pod: Pod, { name, path, fields }: Container): string | undefined {
+  if (!needsUser(pod, fields) || isOpenShift(source)) return undefined
+  const own = valueAt(fields, ['securityContext', 'runAsNonRoot']) !== undefined
+  const at = positionOf(source, [...(own ? path : [...pod.path, 'spec']), 'securityContext', 'runAsNonRoot'])
+  const way = 'if the cluster allows a range of users only, as OpenShift does, write runAsUser: with one of them there'
+  return `${at}: ${name}: runAsNonRoot without runAsUser: the init container ${NAME} runs as user ${SOME_USER} - ${way}`
 }
 
 function pick(value: unknown, keys: readonly string[]): Record<string, unknown> {

@@ -1,12 +1,22 @@
 // Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
 import { type DevOptions, type Match, type Pod, containerName, planPod } from './dev-pod.ts'
-import { isSameImage } from './image.ts'
+import { isSameImage, leftover } from './image.ts'
 import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './production.ts'
 import { scopeOf } from './scope.ts'
 import { UserError } from './task.ts'
 import { type Change, edit } from './yaml-edit.ts'
 import { lineBreak } from './yaml-splice.ts'
-import { type Path, type Source, faultsError, isRecord, positionOf, read, valueAt, valuesOf } from './yaml-text.ts'
+import {
+  type Path,
+  type Source,
+  faultsError,
+  isRecord,
+  positionOf,
+  read,
+  valueAt,
+  valuesOf,
+  withSeparators,
+} from './yaml-text.ts'
 
 export type { DevOptions, Match } from './dev-pod.ts'
 
@@ -55,7 +65,7 @@ export function generate(text: string, options: DevOptions): DevManifest {
   const changes = [...plans.flatMap((plan) => plan.changes), ...stripped]
   const changed = edit(source, changes, { describe: (path) => describe(values, path), relevant })
   return {
-    text: withFirstLine(changed, options.file),
+    text: withFirstLine(withSeparators(changed), options.file),
     matched,
     notes: [...plans.flatMap((plan) => plan.notes), ...scope.notes, ...left],
     warnings: [...scope.warnings, ...plans.flatMap((plan) => plan.warnings)],
@@ -105,7 +115,7 @@ function podsIn(value: unknown, path: Path): Pod[] {
     const fields = valueAt(object.fields, below)
     if (runsOnce(object.fields.kind) || !isRecord(fields) || !Array.isArray(valueAt(fields, ['spec', 'containers'])))
       return []
-    return [{ name: nameOf(object.fields), path: [...object.path, ...below], fields }]
+    return [{ name: nameOf(object.fields), path: [...object.path, ...below], fields, object }]
   })
 }
 
@@ -164,7 +174,10 @@ function relevant(document: unknown): unknown {
 }
 
 function noMatch(source: Source, images: readonly Image[], left: readonly string[], prodImage: string): UserError {
-  const there = images.map(({ path, image }) => `${positionOf(source, path)}: ${image}`)
+  const there = images.map(({ path, image }) => {
+    const way = leftover(image)
+    return `${positionOf(source, path)}: ${image}${way === undefined ? '' : ` - ${way}`}`
+  })
   const lines = there.length > 0 ? ['images that are there:', ...there] : ['there is no container in it']
   return new UserError(
     [`${source.file}: no container to change has the image ${prodImage}`, ...left, ...lines].join('\n  '),

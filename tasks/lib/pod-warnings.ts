@@ -2,6 +2,9 @@
 import { posix } from 'node:path'
 import { type AgentContainer, type Container, type DevOptions, type Pod } from './dev-pod.ts'
 import { isInjected } from './agent-command.ts'
+import { leftover } from './image.ts'
+import { matches, selectorFor } from './labels.ts'
+import { rolloutWarnings } from './rollout-warnings.ts'
 import { type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
 
 /** @returns one line per thing to know, each with file and line. */
@@ -15,6 +18,8 @@ export function podWarnings(
   const path = [...pod.path, 'spec', 'restartPolicy']
   const again = `restartPolicy ${String(once)}: the agent starts the program again whenever it ends`
   return [
+    ...(agents.length > 0 ? rolloutWarnings(source, pod, selectorOf(pod, options)) : []),
+    ...(agents.length > 0 ? placeholders(source, pod) : []),
     ...(agents.length > 0 && (once === 'Never' || once === 'OnFailure')
       ? [`${positionOf(source, path)}: ${pod.name}: ${again}`]
       : []),
@@ -28,8 +33,36 @@ export function podWarnings(
             ...pulled(source, agent, options),
           ]),
       ...declaredPort(source, pod, agent),
+      ...keptOpen(source, agent),
     ]),
   ]
+}
+
+function selectorOf({ fields }: Pod, { selector }: DevOptions): string {
+  const labels = valueAt(fields, ['metadata', 'labels'])
+  return selector !== undefined && matches(selector, labels) ? selector : (selectorFor(labels, []) ?? 'app=NAME')
+}
+
+/** The image of any container of the pod that no node can pull. */
+function placeholders(source: Source, pod: Pod): string[] {
+  return ['containers', 'initContainers'].flatMap((list) => {
+    const items: unknown = valueAt(pod.fields, ['spec', list])
+    return (Array.isArray(items) ? items : []).flatMap((item: unknown, index) => {
+      const image = valueAt(item, ['image'])
+      const way = typeof image === 'string' ? leftover(image) : undefined
+      if (way === undefined) return []
+      return [
+        `${positionOf(source, [...pod.path, 'spec', list, index, 'image'])}: ${pod.name}: no node can pull ${String(image)} - ${way}`,
+      ]
+    })
+  })
+}
+
+/** A shell's child in the background, as the program is one of the agent, has no stdin. */
+function keptOpen(source: Source, { container: { name, path, fields } }: AgentContainer): string[] {
+  if (fields.stdin !== true) return []
+  const why = `${name}: stdin: the agent gives the program an empty one: a program that ends with its stdin ends at once`
+  return [`${positionOf(source, [...path, 'stdin'])}: ${why} - let it wait for TERM instead`]
 }
 
 function readOnlyRoot(source: Source, { container, agent }: AgentContainer, { binaryPath }: DevOptions): string[] {

@@ -4,6 +4,7 @@ import { parseAllDocuments } from 'yaml'
 import { at, items, nameOf, text } from './json.ts'
 import { whyWaiting } from './pods.ts'
 import { UserError } from './task.ts'
+import { withSeparators } from './yaml-text.ts'
 
 /** An object that makes pods for as long as it exists. */
 export interface Workload {
@@ -35,7 +36,7 @@ export function workloads(file: string): Workload[] {
       `there is no ${file} - set MANIFEST and MANIFEST_DEV in .env, or run npm run generate-deployment-dev`,
     )
   }
-  const documents = parseAllDocuments(source, { version: '1.1', merge: true })
+  const documents = parseAllDocuments(withSeparators(source), { version: '1.1', merge: true })
   const fault = Array.isArray(documents) ? documents.flatMap(({ errors }) => errors)[0] : undefined
   if (fault !== undefined) throw new UserError(`${file}: ${fault.message.split('\n')[0]}`)
   return documents
@@ -66,7 +67,7 @@ export function awaited(workload: unknown): string | undefined {
   const failure = items(status, 'conditions').find(
     (each) => text(each, 'type') === 'ReplicaFailure' && text(each, 'status') === 'True',
   )
-  if (failure !== undefined) return `${what}: ${text(failure, 'message')}`
+  if (failure !== undefined) return `${what}: ${text(failure, 'message')}${userRange(text(failure, 'message'))}`
   if (text(workload, 'metadata', 'generation') !== text(status, 'observedGeneration')) return `${what}: not yet noticed`
   const [wanted, updated, ready] =
     text(workload, 'kind') === 'DaemonSet'
@@ -77,6 +78,14 @@ export function awaited(workload: unknown): string | undefined {
   if (ready < wanted) return `${what}: ${ready} of ${wanted} pods are ready`
   if (present > wanted) return `${what}: ${present - wanted} old pods are still there`
   return undefined
+}
+
+/** What to do where a cluster gives each namespace a range of users: the message is that of OpenShift. */
+function userRange(message: string): string {
+  const [, first] = /runAsUser: .* must be in the ranges?: \[(\d+)/.exec(message) ?? []
+  if (first === undefined) return ''
+  const field = `runAsUser: ${first} into the securityContext of its container in MANIFEST`
+  return ` - put ${field}, then npm run generate-deployment-dev && npm run switch-dev`
 }
 
 /** Why a pod is not up, from its JSON; undefined where it is. */

@@ -1,9 +1,11 @@
 // A YAML text read with its positions: its values as Kubernetes sees them, and the place of each in the text.
 import {
   type Alias,
+  Composer,
   type Document,
   type Node,
   type Pair,
+  Parser,
   type YAMLMap,
   isAlias,
   isCollection,
@@ -77,14 +79,45 @@ export function read(file: string, text: string): Source {
 
 /** Kubernetes reads YAML 1.1: merge keys, 0400 as an octal number, yes as true. */
 function parsed(text: string): Document[] {
-  return parseAllDocuments(text, {
+  const options = {
     version: '1.1',
     // Also where a %YAML directive says 1.2.
     merge: true,
     keepSourceTokens: true,
     prettyErrors: false,
     logLevel: 'error',
+  } as const
+  const starts = objectStarts(text)
+  if (starts.length < 2) return parseAllDocuments(text, options)
+  return starts.flatMap((start, index) => {
+    const parser = new Parser()
+    parser.offset = start
+    return [...new Composer(options).compose(parser.parse(text.slice(start, starts[index + 1])))]
   })
+}
+
+/** Where each object begins in a text that is JSON objects one after the other, as `jq '.items[]'` has them; else none. */
+function objectStarts(text: string): number[] {
+  const starts: number[] = []
+  let depth = 0
+  if (!/^\uFEFF?\s*\{/.test(text)) return starts
+  for (const { 0: token, index } of text.matchAll(/"(?:[^"\\\n]|\\.)*"|[{}]|[^\s{}"]+/g)) {
+    if (depth === 0 && token !== '{') return token === '\uFEFF' ? objectStarts(text.slice(1)).map((at) => at + 1) : []
+    if (token === '{' && depth++ === 0) starts.push(index)
+    if (token === '}') depth--
+  }
+  return depth === 0 ? starts : []
+}
+
+/** The text with a line between the objects of a JSON stream: YAML, which may then begin with a comment, has to have one. */
+export function withSeparators(text: string): string {
+  const starts = objectStarts(text)
+  if (starts.length < 2) return text
+  const end = /\r?\n/.exec(text)?.[0] ?? '\n'
+  return starts
+    .map((start, index) => text.slice(index === 0 ? 0 : start, starts[index + 1]))
+    .map((each, index) => (index === starts.length - 1 || /\n[ \t]*$/.test(each) ? each : each + end))
+    .join(`---${end}`)
 }
 
 /** @returns one error for faults that each name file and line. */

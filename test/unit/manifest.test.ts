@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { parse } from 'yaml'
+import { parse, parseAllDocuments } from 'yaml'
 import { type DevManifest, type DevOptions, generate } from '../../tasks/lib/manifest.ts'
 import { UserError } from '../../tasks/lib/task.ts'
 import { changedLines } from '../lib/diff.ts'
@@ -40,6 +40,8 @@ const productions: readonly [name: string, prodImage: string, binaryPath?: strin
   ['rollout', 'example/canary'],
   ['cluster', 'example/live'],
   ['by-hand', 'example/hand'],
+  ['argo-cd', 'quay.io/argoproj/argocd', '/usr/local/bin/argocd-server'],
+  ['nsq', 'nsqio/nsq', '/nsqd'],
 ]
 
 const agent = `#!/bin/sh
@@ -1052,7 +1054,72 @@ scope('an init container that runs another file of the image stays with it', () 
   ])
 })
 
+scope('the fixtures of real ones: Argo CD and nsq', () => {
+  const argo = (binaryPath: string, selector: string, more: Partial<DevOptions> = {}) =>
+    generate(read('argo-cd'), {
+      ...usual,
+      ...more,
+      file: 'argo-cd.yml',
+      prodImage: 'quay.io/argoproj/argocd',
+      binaryPath,
+      selector,
+    })
+  const server = 'app.kubernetes.io/name=argocd-server'
+  for (const more of bothModes) {
+    assert.equal(changed(argo('/usr/local/bin/argocd-server', server, more)), [
+      'argocd-server, container argocd-server',
+    ])
+    // they share all labels but one
+    const part = argo('/usr/local/bin/argocd-repo-server', 'app.kubernetes.io/part-of=argocd', more)
+    assert.equal(changed(part), ['argocd-repo-server, container argocd-repo-server'])
+    assert.is(part.notes.filter((note) => note.includes('stays as it is: it runs ')).length, 3)
+  }
+  assert.throws(
+    () => argo('/usr/local/bin/argocd-server', 'app=x'),
+    /SELECTOR=app.kubernetes.io\/name=argocd-repo-server/,
+  )
+})
+
 scope.run()
+
+const streams = suite('a stream of JSON')
+const objects = [
+  { kind: 'Service', metadata: { name: 'a "{"' }, spec: {} },
+  {
+    kind: 'Deployment',
+    metadata: { name: 'd' },
+    spec: { template: { spec: { containers: [{ name: 'a', image: 'hello' }] } } },
+  },
+]
+for (const [title, text] of [
+  ['as jq writes it', objects.map((each) => `${JSON.stringify(each, null, 2)}\n`).join('')],
+  ['one object a line', objects.map((each) => `${JSON.stringify(each)}\n`).join('')],
+  ['without a space', objects.map((each) => JSON.stringify(each)).join('')],
+  ['with a mark and blank lines', `\uFEFF\n${objects.map((each) => JSON.stringify(each)).join('\r\n\r\n')}\r\n`],
+] as const)
+  streams(`is read as kubectl does, and becomes documents: ${title}`, () => {
+    const { text: made, matched } = generate(text, usual)
+    assert.equal(matched, [{ name: 'Deployment d, container a', change: 'agent' }])
+    const documents = parseAllDocuments(made).map((each) => each.toJS() as Record<string, unknown>)
+    assert.equal(documents.length, 2)
+    assert.equal(documents[0], objects[0])
+    assert.ok(made.replace(/\s/g, '').includes(JSON.stringify(objects[0]).replace(/\s/g, '')))
+    assert.is(generate(made, usual).text, made)
+  })
+streams('names the lines of the text as it came', () => {
+  const text = objects
+    .map((each) => `${JSON.stringify(each, null, 2).replace('"image": "hello"', '"image": "hello", "command": "x"')}\n`)
+    .join('')
+  const line = text.split('\n').findIndex((each) => each.includes('command')) + 1
+  assert.throws(
+    () => generate(text, usual),
+    new RegExp(`^m\\.yml:${line}: Deployment d, container a: its command is no list`),
+  )
+})
+streams('that ends in the middle is a fault', () => {
+  assert.throws(() => generate('{"a": 1}\n{"b": [', usual), /^m\.yml:|faults/)
+})
+streams.run()
 
 faults('a neutral agent is welcome with hostNetwork', () => {
   const { matched } = generate(
@@ -1212,6 +1279,35 @@ const said: readonly [
     { devImage: '', inject },
   ],
   [
+    'a stdin that is kept open',
+    sh('        stdin: true\n'),
+    {
+      warnings: [
+        'm.yml:10: Deployment d, container a: stdin: the agent gives the program an empty one: a program that ends with its stdin ends at once - let it wait for TERM instead',
+      ],
+    },
+  ],
+  [
+    'an image that nobody filled in',
+    `${sh('')}      - {name: b, image: "\${SIDECAR}"}\n`,
+    {
+      warnings: [
+        'm.yml:10: Deployment d: no node can pull ${SIDECAR} - a variable that is not filled in: envsubst < FILE > PATH, and put the path of the result into .env: MANIFEST=PATH',
+      ],
+    },
+  ],
+  [
+    'an injected agent where no root may run and no user is named',
+    sh('        command: [hello]\n        securityContext: {runAsNonRoot: true}\n'),
+    {
+      notes: [
+        'm.yml:11: Deployment d, container a: runAsNonRoot without runAsUser: the init container hotswap-dev runs as user 65532 - if the cluster allows a range of users only, as OpenShift does, write runAsUser: with one of them there',
+      ],
+    },
+    '',
+    { devImage: '', inject },
+  ],
+  [
     'init containers alone',
     '      - {name: x, image: y}\n      initContainers: [{name: a, image: hello}]\n',
     { warnings: ['m.yml:4: Deployment d: only init containers have the image: nothing in it runs the agent'] },
@@ -1224,5 +1320,67 @@ for (const [title, containers, { notes = [], warnings = [] }, spec = '', options
     assert.equal(dev.warnings, warnings)
   })
 }
+
+const holds: readonly [fields: string, why: string][] = [
+  [
+    'updateStrategy: {type: OnDelete}',
+    "OnDelete: a pod becomes a dev pod when the old one is deleted - after npm run switch-dev: kubectl delete pod -l 'app=d'",
+  ],
+  [
+    'updateStrategy: {rollingUpdate: {partition: 2}}',
+    'partition 2: pods below it stay as they are - set it to 0 in MANIFEST for development',
+  ],
+  [
+    'updateStrategy: {partition: 50%}',
+    'partition 50%: pods below it stay as they are - set it to 0 in MANIFEST for development',
+  ],
+  ['paused: true', 'paused: no new pod comes - take paused out of MANIFEST for development'],
+  ['updateStrategy: {paused: true}', 'paused: no new pod comes - take paused out of MANIFEST for development'],
+  [
+    'replicas: 0',
+    'replicas 0: there is no pod to change - scale it up, or let its autoscaler, before npm run deploy-dev',
+  ],
+  [
+    'strategy: {canary: {steps: [{setWeight: 20}]}}',
+    'canary steps: new pods come step by step - promote it to the end, or take the steps out of MANIFEST',
+  ],
+  [
+    'strategy: {blueGreen: {autoPromotionEnabled: false}}',
+    'autoPromotionEnabled false: the new pods serve after a promotion by hand',
+  ],
+  ['updateStrategy: {type: RollingUpdate, rollingUpdate: {partition: 0}}', ''],
+  ['strategy: {canary: {}}', ''],
+  ['paused: false', ''],
+]
+for (const [fields, why] of holds)
+  talk(`what keeps new pods from coming: ${fields}`, () => {
+    const text = deployment(sh('')).replace('spec:\n', `spec:\n  ${fields}\n`)
+    assert.equal(generate(text, usual).warnings, why === '' ? [] : [`m.yml:4: Deployment d: ${why}`])
+  })
+
+talk('a kind that never renews its pods, and what is not meant', () => {
+  const text = deployment(sh('')).replace('Deployment', 'ReplicaSet')
+  const why = "its pods stay as they are when it changes - after npm run switch-dev: kubectl delete pod -l 'app in (d)'"
+  assert.equal(generate(text, { ...usual, selector: 'app in (d)' }).warnings, [`m.yml:1: ReplicaSet d: ${why}`])
+  const other = text.replace('app: d', 'app: e').replace('name: d', 'name: e')
+  assert.equal(generate(`${other}---\n${deployment(sh(''))}`, { ...usual, selector: 'app=d' }).warnings, [])
+})
+
+talk('a manifest of OpenShift leaves the user to the cluster', () => {
+  const route = 'apiVersion: route.openshift.io/v1\nkind: Route\nmetadata: {name: r}\n---\n'
+  const { text, notes } = generate(
+    route + deployment(sh('        command: [hello]\n        securityContext: {runAsNonRoot: true}\n')),
+    { ...usual, devImage: '', inject },
+  )
+  assert.equal(notes, [])
+  assert.not.match(text, 'runAsUser')
+})
+
+talk('images that need rendering are named where none is the image', () => {
+  assert.throws(
+    () => generate(deployment('      - {name: a, image: "ko://example.com/cmd"}\n'), usual),
+    /m\.yml:8: ko:\/\/example\.com\/cmd - ko builds it: ko resolve -f FILE > PATH/,
+  )
+})
 
 talk.run()

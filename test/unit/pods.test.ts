@@ -210,6 +210,18 @@ pods('a complaint is one line with the next step', () => {
   for (const [stderr, expected] of cases) assert.match(meaning(stderr), expected)
 })
 
+pods('a user that a cluster forbids is answered by one that it allows', () => {
+  const message =
+    'pods "web-1" is forbidden: unable to validate against any security context constraint: [provider restricted-v2: .initContainers[0].runAsUser: Invalid value: 65532: must be in the ranges: [1000680000, 1000689999]]'
+  const conditions = [{ type: 'ReplicaFailure', status: 'True', message }]
+  const way =
+    ' - put runAsUser: 1000680000 into the securityContext of its container in MANIFEST, then npm run generate-deployment-dev && npm run switch-dev'
+  assert.is(
+    awaited({ kind: 'Deployment', metadata: { name: 'web' }, status: { conditions } }),
+    `Deployment web: ${message}${way}`,
+  )
+})
+
 pods('a rollout says what is awaited', () => {
   const deployment = (status: object, generation = 2) => ({
     kind: 'Deployment',
