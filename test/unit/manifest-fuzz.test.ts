@@ -51,7 +51,8 @@ interface Part {
 }
 
 const folder = new URL('manifests/', import.meta.url)
-const files = readdirSync(folder).filter((name) => name.endsWith('.yml'))
+// the others name programs of their own
+const files = readdirSync(folder).filter((name) => name.endsWith('.yml') && !/^(?:argo-cd|nsq)\./.test(name))
 const texts = files.map((name) =>
   readFileSync(new URL(name, folder), 'utf8')
     .replace(
@@ -62,7 +63,16 @@ const texts = files.map((name) =>
     .replace(/^( *- )karydia$/m, '$1hello'),
 )
 const documents = texts.flatMap((text) => text.split(/^(?:---|\.\.\.)$/m)).map((text) => text.replace(/^\n+/, ''))
-const parts = texts.flatMap((text) => partsOf(text))
+const parts = [
+  ...texts.flatMap((text) => partsOf(text)),
+  ...[
+    'command: [tini, --, hello, x]',
+    'command:\n- /entrypoint.sh\n# it\n- /usr/local/bin/hello\n- x',
+    'command: ["env", "A=b", "/usr/local/bin/hello"]',
+    'command: [/opt/other, -x]',
+  ].map((text) => ({ key: 'command', text })),
+  { key: 'args', text: 'args:\n- /opt/other\n- x' },
+]
 const metadata = texts
   .flatMap((text) => [...text.matchAll(/^( +)metadata:(?:\n\1 .*)+\n|^ +metadata: \{.*\}\n/gm)])
   .map(([whole]) => dedent(whole.trimEnd()))
@@ -116,7 +126,7 @@ function pick<T>(random: Random, list: readonly T[]): T {
 }
 
 function manifest(random: Random): string {
-  const made = Array.from({ length: random(3) === 0 ? 2 : 1 }, () =>
+  const made = Array.from({ length: 1 + Math.max(0, random(5) - 2) }, () =>
     random(4) === 0 ? pick(random, documents) : workload(random),
   )
   let text = made
@@ -129,6 +139,18 @@ function manifest(random: Random): string {
   return random(6) === 0 ? `\uFEFF${text}` : text
 }
 
+/** One kind is another in another group; its form decides. */
+const groups: Readonly<Record<string, readonly string[]>> = {
+  StatefulSet: ['apps/v1', 'apps.kruise.io/v1beta1'],
+  DaemonSet: ['apps/v1', 'apps.kruise.io/v1alpha1'],
+  Rollout: ['argoproj.io/v1alpha1'],
+  Service: ['serving.knative.dev/v1'],
+  CloneSet: ['apps.kruise.io/v1alpha1'],
+  Pod: ['v1'],
+  Job: ['batch/v1'],
+  CronJob: ['batch/v1'],
+}
+
 function workload(random: Random): string {
   const kind = pick(random, [
     'Deployment',
@@ -137,6 +159,8 @@ function workload(random: Random): string {
     'DaemonSet',
     'ReplicaSet',
     'Rollout',
+    'Service',
+    'CloneSet',
     'Pod',
     'Job',
     'CronJob',
@@ -157,9 +181,19 @@ function workload(random: Random): string {
   const own =
     random(6) === 0
       ? ''
-      : `${pick(random, [...metadata, 'metadata: {}', 'metadata:\n  annotations: {}\n  labels: {on: "yes"}', 'metadata:\n  # them\n  annotations:\n'])}\n`
+      : `${pick(random, [
+          ...metadata,
+          'metadata: {}',
+          'metadata:\n  annotations: {}\n  labels: {on: "yes"}',
+          'metadata: {labels: {tier: web}}',
+          'metadata: {labels: {tier: web, app: x}}',
+          'metadata:\n  labels:\n    tier: job',
+          'metadata: {labels: {tier: db}}',
+          'metadata:\n  # them\n  annotations:\n',
+        ])}\n`
   const pod = `${own}spec:\n${indent(spec.join(''), step)}`
-  const head = `apiVersion: apps/v1\nkind: ${kind}\n`
+  const group = pick(random, groups[kind] ?? ['apps/v1'])
+  const head = `apiVersion: ${group}\nkind: ${kind}\n`
   const wrap = (key: string, text: string): string => `${key}:\n${indent(text, step)}`
   if (kind === 'Pod') return head + pod
   const inner = wrap('spec', wrap('template', pod))
@@ -236,43 +270,89 @@ function aliased(random: Random, { key, text }: Part, anchors: string[]): string
 
 // --- a second opinion
 
-/** What the dev manifest has to say, from the values of the production one. */
-function devOf(values: unknown[], mode: Mode): { values: unknown[]; matched: number } {
-  let matched = 0
-  for (const value of values) {
-    const root = value as Fields | null
-    for (const object of (root?.kind === 'List' ? (root.items as Fields[]) : [root]).filter(
-      (item) => item !== null && typeof item === 'object',
-    )) {
-      const template = (object.kind === 'Pod' ? object : (object.spec as Fields | undefined)?.template) as
-        Fields | undefined
-      if (object.kind === 'Job' || object.kind === 'CronJob' || !template?.spec) continue
-      matched += devPod(template, mode)
-    }
-  }
-  return { values, matched }
+interface Scope {
+  readonly selector: string | undefined
+  readonly container: string
 }
 
-function devPod(template: Fields, mode: Mode): number {
+/** Whether pods of these labels are meant: each selector of the test by hand. */
+const selected: Readonly<Record<string, (tier: unknown) => boolean>> = {
+  'tier=web': (tier) => tier === 'web',
+  'tier in (web, job)': (tier) => tier === 'web' || tier === 'job',
+  'tier,tier!=job': (tier) => tier !== undefined && tier !== 'job',
+  '!tier': (tier) => tier === undefined,
+  'tier,!none': (tier) => tier !== undefined,
+  'app=none': () => false,
+}
+
+const isImage = (item: Fields) => /^(?:docker\.io\/)?example\/app(?:[:@].*)?$/.test(String(item.image))
+const isHand = (item: Fields) => (item.command as string[] | null)?.[0] === 'hotswap-dev'
+const runsOther = ({ command, args }: Fields) => {
+  const [first = ((args ?? []) as string[])[0]] = (command ?? []) as string[]
+  return first === '/opt/other'
+}
+
+interface Item {
+  readonly item: Fields
+  readonly init: boolean
+  readonly template: Fields
+}
+
+/** The containers that are meant. */
+function meantOf(values: unknown[], { selector, container }: Scope): Item[] {
+  const pods = values.flatMap((value) => {
+    const root = value as Fields | null
+    const objects = (root?.kind === 'List' ? (root.items as Fields[]) : [root]).filter(
+      (item) => item !== null && typeof item === 'object',
+    )
+    return objects.flatMap((object): Item[][] => {
+      const template = (object.kind === 'Pod' ? object : (object.spec as Fields | undefined)?.template) as
+        Fields | undefined
+      if (object.kind === 'Job' || object.kind === 'CronJob' || !template?.spec) return []
+      const spec = template.spec as Record<string, Fields[] | undefined>
+      const items = [
+        ...(spec.containers ?? []).map((item) => ({ item, init: false, template })),
+        ...(spec.initContainers ?? []).map((item) => ({ item, init: item.restartPolicy !== 'Always', template })),
+      ].filter(({ item, init }) => isImage(item) || (!init && isHand(item)))
+      return items.length > 0 ? [items] : []
+    })
+  })
+  const tier = ([first]: Item[]) => ((first?.template.metadata as Fields | null)?.labels as Fields | undefined)?.tier
+  const inScope = selector === undefined ? pods : pods.filter((items) => selected[selector]?.(tier(items)))
+  const all = (inScope.length === 0 && pods.length === 1 ? pods : inScope).flat()
+  const named = all.filter(({ item }) => container === '' || item.name === container)
+  const running = named.filter(({ item, init }) => !init && !runsOther(item))
+  const meant = named.filter(({ item }) => !runsOther(item))
+  return running.length > 0 ||
+    named.every(({ init }) => init) ||
+    !named.some(({ item, init }) => !init && runsOther(item))
+    ? meant
+    : []
+}
+
+/** What the dev manifest has to say, from the values of the production one. */
+function devOf(values: unknown[], mode: Mode, scope: Scope): { values: unknown[]; matched: number } {
+  const meant = meantOf(values, scope)
+  for (const template of new Set(meant.map((each) => each.template)))
+    devPod(
+      template,
+      meant.filter((each) => each.template === template),
+      mode,
+    )
+  return { values, matched: meant.length }
+}
+
+function devPod(template: Fields, all: readonly Item[], mode: Mode): void {
   const spec = template.spec as Record<string, Fields[] | undefined>
   const agents: [name: string, port: string, binary: string][] = []
   const injected: Fields[] = []
-  let matched = 0
-  const all = [
-    ...(spec.containers ?? []).map((item) => [item, false] as const),
-    ...(spec.initContainers ?? []).map((item) => [item, item.restartPolicy !== 'Always'] as const),
-  ]
-  for (const [item, init] of all) {
-    const isAgent = !init && (item.command as string[] | null)?.[0] === 'hotswap-dev'
-    const isProduction = /^(?:docker\.io\/)?example\/app(?:[:@].*)?$/.test(String(item.image))
-    if (!isAgent && !isProduction) continue
-    matched++
-    if (isProduction && mode === 'image') item.image = 'local/dev:1'
+  for (const { item, init } of all) {
+    if (isImage(item) && mode === 'image') item.image = 'local/dev:1'
     if (init) continue
     for (const probe of ['livenessProbe', 'startupProbe']) if (item[probe]) delete item[probe]
     const env = (item.env ?? []) as Fields[]
     if (!env.some(({ name }) => name === 'LIMIT')) item.env = [{ name: 'LIMIT', value: '20' }, ...env]
-    if (isAgent) {
+    if (isHand(item)) {
       agents.push([item.name as string, '', '/opt/hand'])
       continue
     }
@@ -280,12 +360,23 @@ function devPod(template: Fields, mode: Mode): number {
     const binary = mode === 'image' ? program : `/hotswap/${String(item.name)}/hello`
     agents.push([item.name as string, String(port), binary])
     const delve = `dlv exec --listen=127.0.0.1:${port} --headless --accept-multiclient --continue --only-same-user=false {{binPath}} --`
-    const [first, ...rest] = (item.command ?? []) as string[]
-    const args = item.args as string[] | undefined
-    const inArgs = !first && (args?.[0] === program || args?.[0] === 'hello')
-    if (inArgs) args[0] = binary
-    const front = mode === 'image' ? ['hotswap-dev'] : [...injectedAgent, '-c', program]
-    item.command = [...front, '-r', delve, '--', ...(inArgs ? [] : [binary]), ...rest]
+    const front = [...(mode === 'image' ? ['hotswap-dev'] : [...injectedAgent, '-c', program]), '-r', delve, '--']
+    const command = (item.command ?? []) as string[]
+    const args = (item.args ?? []) as string[]
+    const isProgram = (word: string) => word === program || word === 'hello' || word === './hello'
+    // the launchers of the test end in --, or are one word
+    const launcher = /^(?:tini|\/entrypoint\.sh|env)$/.test(command[0] ?? '')
+    const at = launcher ? [...command, ...args].findIndex(isProgram) : 0
+    if (command.length === 0) {
+      const inArgs = isProgram(args[0] ?? '') && args[0] !== './hello'
+      if (inArgs) args[0] = binary
+      item.command = [...front, ...(inArgs ? [] : [binary])]
+    } else if (at < command.length) {
+      item.command = [...command.slice(0, at), ...front, binary, ...command.slice(at + 1)]
+    } else {
+      const index = at - command.length
+      item.args = [...args.slice(0, index), ...front, binary, ...args.slice(index + 1)]
+    }
     if (mode === 'inject') injected.push(item)
   }
   injectInto(spec, injected)
@@ -306,7 +397,6 @@ function devPod(template: Fields, mode: Mode): number {
     }
   }
   if (injected.length > 0) ((template.metadata as Fields).annotations as Fields)['hotswap-dev/script'] = agent
-  return matched
 }
 
 const injectedAgent = ['/hotswap/bin/busybox', 'sh', '/hotswap/agent/hotswap-dev']
@@ -422,7 +512,8 @@ function touchable(text: string, docs: readonly Document[]): [start: number, end
         }
         const isEmpty = isScalar(value) ? value.value === null : isCollection(value) && value.items.length === 0
         if (name === 'image' || name.startsWith('hotswap-dev/') || isEmpty) add(value)
-        if ((name === 'command' || name === 'args') && isSeq(value)) add(value.items[0])
+        if ((name === 'command' || name === 'args') && isSeq(value))
+          for (const item of value.items) if (isScalar(item) && /hello$/.test(String(item.value).trim())) add(item)
         // On one line, something may come in.
         if (
           isCollection(value) &&
@@ -469,26 +560,31 @@ function assertKept(before: string, after: string, ranges: readonly [start: numb
 // --- the test
 
 /** @returns whether there was a dev manifest. */
-function check(text: string, mode: Mode): boolean {
+function check(text: string, mode: Mode, scope: Scope): boolean {
   const tokens = [...new Parser().parse(text)]
   const docs = documentsOf(tokens, '1.1')
-  const wanted = devOf(valuesOf(docs), mode)
+  const wanted = devOf(valuesOf(docs), mode, scope)
+  const options = { ...modes[mode], ...scope }
   let after: string
   try {
-    after = generate(text, modes[mode]).text
+    after = generate(text, options).text
   } catch (error) {
     assert.instance(error, UserError, String(error instanceof Error ? error.stack : error))
     const { message } = error as UserError
-    if (wanted.matched === 0) assert.match(message, 'no container to change has the image example/app')
+    if (wanted.matched === 0)
+      assert.match(
+        message,
+        /no container to change has the image example\/app|matches the pods of none|is named \w+, as CONTAINER says|the first deploy would overwrite/,
+      )
     else assert.ok(text.includes('&') && /is shared with|would repeat nothing/.test(message), message)
     return false
   }
   const afterTokens = [...new Parser().parse(after)]
   assert.equal(withoutSetup(valuesOf(documentsOf(afterTokens, '1.1'))), wanted.values)
-  const wantedNow = devOf(valuesOf(documentsOf(tokens, '1.2')), mode)
+  const wantedNow = devOf(valuesOf(documentsOf(tokens, '1.2')), mode, scope)
   assert.equal(withoutSetup(valuesOf(documentsOf(afterTokens, '1.2'))), wantedNow.values)
   assertKept(text, after, touchable(text, docs))
-  assert.is(generate(after, modes[mode]).text, after)
+  assert.is(generate(after, options).text, after)
   return true
 }
 
@@ -496,12 +592,29 @@ test(`${count} manifests become what is meant, every other byte kept, and stay s
   const [only] = process.argv.slice(2)
   let made = 0
   for (let seed = only ? Number(only) : 1; seed <= (only ? Number(only) : count); seed++) {
-    const text = manifest(randomFrom(seed))
+    const random = randomFrom(seed)
+    const text = manifest(random)
     const mode = seed % 2 === 0 ? 'image' : 'inject'
+    const scope = {
+      selector: pick(random, [
+        undefined,
+        undefined,
+        undefined,
+        'tier,!none',
+        'tier=web',
+        'tier in (web, job)',
+        'tier,tier!=job',
+        '!tier',
+        'app=none',
+      ]),
+      container: pick(random, ['', '', '', '', '', 'c0', 'i0']),
+    }
     try {
-      made += Number(check(text, mode))
+      made += Number(check(text, mode, scope))
     } catch (error) {
-      throw new Error(`seed ${seed}, ${mode}: ${error instanceof Error ? error.message : String(error)}\n${text}`)
+      throw new Error(
+        `seed ${seed}, ${mode}, ${JSON.stringify(scope)}: ${error instanceof Error ? error.message : String(error)}\n${text}`,
+      )
     }
   }
   if (!only) assert.ok(made > count / 2, `only ${made} manifests could be changed`)
