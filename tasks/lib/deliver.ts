@@ -152,10 +152,20 @@ async function gzipped(bytes: Buffer, wanted: () => boolean): Promise<Buffer> {
   return Buffer.concat(made)
 }
 
-/** USER@HOST, by which a pod names who deployed there. */
+/** USER@HOST, by which a pod names who deployed there; the uid where that has no name, as in a dev container. */
 export function developer(): string {
-  return `${word(userInfo().username)}@${word(hostname())}`
+  return `${word(userName())}@${word(hostname())}`
 }
+
+function userName(): string {
+  try {
+    return userInfo().username || uid()
+  } catch {
+    return uid() // no passwd entry
+  }
+}
+
+const uid = () => String(process.getuid?.() ?? '')
 
 /** As a header may hold it. */
 function word(text: string): string {

@@ -1,5 +1,5 @@
 // Go: how `go build` is called, and what comes out of it.
-import { mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
+import { accessSync, constants, mkdirSync, mkdtempSync, realpathSync, renameSync, rmSync, statSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { basename, dirname, join, resolve } from 'node:path'
 import { readBinary, type Binary } from './binary.ts'
@@ -175,6 +175,19 @@ export function buildArch({ goArch, target }: Pick<Settings, 'goArch' | 'target'
   return (target === 'kubernetes' ? lastMachine() : undefined) ?? hostArch()
 }
 
+/** What else go needs to be told where it has no place for its caches, as in a container that knows nothing of the user; else empty. */
+export function homeless({ GOCACHE, XDG_CACHE_HOME, HOME }: Readonly<Record<string, string | undefined>>): string {
+  if (GOCACHE !== undefined || XDG_CACHE_HOME !== undefined) return ''
+  const remedy = 'export HOME=FOLDER, one that you may write to'
+  if (HOME === undefined) return `Go keeps its caches below HOME, which is not set - ${remedy}`
+  try {
+    accessSync(HOME, constants.W_OK)
+    return ''
+  } catch {
+    return `Go keeps its caches below HOME, and nothing can be written to ${HOME} - ${remedy}`
+  }
+}
+
 export interface How {
   readonly debug: boolean
   /** Ends the build before its time. */
@@ -233,7 +246,7 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
       say(
         '-race needs cgo, and the build sets CGO_ENABLED=0: export CGO_ENABLED=1 (the container then needs a C library)',
       )
-    throw new UserError('') // go has said it
+    throw new UserError(homeless(env)) // go has said the rest
   }
 
   const { made: program, debug: holdsDebug } = await programAt(output, goMain, arch)

@@ -1,7 +1,7 @@
 // Sources: which files a build reads, as `go list` names them.
 import { existsSync, readdirSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { goSays } from './go.ts'
+import { goSays, homeless } from './go.ts'
 import { at, items, strings, text } from './json.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
@@ -28,7 +28,8 @@ export async function sources(settings: Settings): Promise<Sources> {
   const { env } = await goSays(settings)
   const go = async (...args: string[]) => {
     const { exitCode, stdout, stderr } = await run('go', args, { cwd: goDir, env, output: 'read' })
-    if (exitCode !== 0) throw new UserError(stderr.trim() || `go ${args[0]} ended with ${exitCode}`)
+    const why = [stderr.trim() || `go ${args[0]} ended with ${exitCode}`, homeless(env)].filter((line) => line !== '')
+    if (exitCode !== 0) throw new UserError(why.join('\n'))
     return stdout
   }
   const [list, places] = await Promise.all([
