@@ -30,6 +30,7 @@ const about = {
   options: {
     debug: { type: 'boolean', help: 'build with debug information, and run under Delve (npm run debug-dev)' },
     json: { type: 'boolean', help: 'print one JSON object per event: docs/json.md' },
+    wide: { type: 'boolean', help: 'print all of an edit, also where the terminal is narrower than its line' },
   },
   more:
     'Watches what go build reads. Runs switch-dev first where there are no dev pods; on local, ARG... are the arguments\n' +
@@ -50,6 +51,7 @@ await task(about, async ({ flags, operands }) => {
   const encoding = encodingOf(chosen.encoding, there, true)
   const pods = fleet(there, encoding)
   const shown = screen(json)
+  const room = () => (flags.wide === true ? Infinity : shown.room())
   const prefix = prefixes(process.stderr)
   const tails = new Map<string, string[]>()
   const swapped = new Map<string, number>()
@@ -171,7 +173,7 @@ await task(about, async ({ flags, operands }) => {
     const mine = edit(saved, {
       changed: () => {
         if (told) return
-        if (current === mine) shown.open(mine.line())
+        if (current === mine) shown.open(mine.line(room()))
         if (!mine.over()) return
         told = true
         finished(mine)
@@ -244,7 +246,7 @@ await task(about, async ({ flags, operands }) => {
   function finished(mine: Edit): void {
     const { parcel } = mine.order
     if (json) print(JSON.stringify(mine.record()))
-    else shown.result(mine.line())
+    else shown.result(mine.line(room()))
     for (const trouble of mine.troubles()) say(`error: ${trouble}`)
     // what the next save would else wait for; not before the pods are done with
     if (there.kind === 'kubernetes' && current === mine) setImmediate(open)

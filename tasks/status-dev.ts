@@ -1,5 +1,6 @@
 // Shows what runs in every dev pod, as its agent proves it.
 import { sha256Of } from './lib/builds.ts'
+import { fitted, since, width } from './lib/fit.ts'
 import { reasonOf, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { mode, statusOf, table } from './lib/status.ts'
@@ -9,9 +10,31 @@ import { target, type Pod } from './lib/target.ts'
 const about = {
   name: 'status-dev',
   summary: 'shows what runs in every dev pod, as its agent proves it',
-  options: { json: { type: 'boolean', help: 'print one JSON object per pod' } },
-  more: 'LOCAL: whether it is the file at BINARY. SINCE: when the process began. DEPLOYED: when it was swapped in.',
+  options: {
+    json: { type: 'boolean', help: 'print one JSON object per pod' },
+    wide: { type: 'boolean', help: 'print every column, however wide the table becomes' },
+  },
+  more:
+    'LOCAL: whether it is the file at BINARY. SINCE: when the process began. DEPLOYED: when it was swapped in.\n' +
+    'Without --wide it prints what fits the terminal; into a pipe or a file, COLUMNS characters, or 80.',
 } as const
+
+const wide = [
+  'POD',
+  'CONTAINER',
+  'AGENT',
+  'RESULT',
+  'VERSION',
+  'SHA256',
+  'LOCAL',
+  'SINCE',
+  'MODE',
+  'RESTARTS',
+  'BY',
+  'DEPLOYED',
+  'REASON',
+] as const
+type Cells = Readonly<Record<(typeof wide)[number], string>>
 
 const numbers = new Set(['pid', 'restarts', 'free', 'logfrom'])
 
@@ -39,33 +62,43 @@ await task(about, async ({ flags }) => {
       }
     }),
   )
-  const [first, ...others] = rows.filter((cells) => cells !== undefined)
-  if (flags.json !== true && first !== undefined)
-    for (const line of table([Object.keys(first), ...[first, ...others].map((cells) => Object.values(cells))]))
-      print(line)
+  const all = rows.filter((cells) => cells !== undefined)
+  if (flags.json === true || all.length === 0) return failed ? 1 : 0
+  const lines =
+    flags.wide === true ? table([wide, ...all.map((cells) => wide.map((title) => cells[title]))]) : narrow(all)
+  lines.forEach(print)
   return failed ? 1 : 0
 })
 
+/** What a person asks for first, in the width that there is; why it is so stands below. */
+function narrow(all: readonly Cells[]): string[] {
+  const titles = ['POD', 'RESULT', 'VERSION', 'SHA256', 'LOCAL', 'SINCE', 'BY'] as const
+  const rows = all.map((cells) => {
+    const short = { ...cells, SINCE: since(cells.SINCE, new Date()) }
+    return [...titles.map((title) => short[title]), cells.REASON === '-' ? '' : cells.REASON]
+  })
+  return fitted([...titles, ''], rows, width())
+}
+
 /** A pod's cells under their titles. */
-function row(pod: Pod, receipt: Receipt, built: string | undefined): Readonly<Record<string, string>> {
-  const value = (key: string) => receipt.values.get(key) ?? ''
+function row(pod: Pod, receipt: Receipt, built: string | undefined): Cells {
+  const value = (key: string) => receipt.values.get(key) || '-'
   const own = pod.restarts === 0 ? '' : `, container ${pod.restarts}`
-  const cells = {
+  return {
     POD: pod.name,
-    CONTAINER: pod.container,
+    CONTAINER: pod.container || '-',
     AGENT: value('agent').split(' ')[0] ?? '',
     RESULT: value('result'),
     VERSION: value('version'),
     SHA256: value('sha256').slice(0, 8),
     LOCAL: isLocal(receipt, built) ? 'yes' : 'no',
     SINCE: value('started'),
-    MODE: mode(receipt),
+    MODE: mode(receipt) || '-',
     RESTARTS: `${value('restarts')}${own}`,
     BY: value('by'),
     DEPLOYED: value('deployed'),
-    REASON: reasonOf(receipt),
+    REASON: reasonOf(receipt) || '-',
   }
-  return Object.fromEntries(Object.entries(cells).map(([key, text]) => [key, text === '' ? '-' : text]))
 }
 
 /** The receipt, and what is known beside it. */

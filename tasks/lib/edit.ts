@@ -10,8 +10,11 @@ export interface Edit {
   readonly order: Order
   /** Every pod has an outcome. */
   readonly over: () => boolean
-  /** `12:00:03 v1.2-dirty 3f9c01ab 1.1 MB of 27.0 MB 3/3 pods 1.36 s (build 0.95, send 0.21, swap 0.20)`, at its end with how it went. */
-  readonly line: () => string
+  /**
+   * `12:00:03 v1.2-dirty 3f9c01ab 1.1 MB of 27.0 MB 3/3 pods 1.36 s (build 0.95, send 0.21, swap 0.20)`, at its end with how it
+   * went. Without the parts of the time, the sizes and the hash, in this order, where it is longer than `room`.
+   */
+  readonly line: (room: number) => string
   /** What went wrong, a line each; pods with the same trouble share one. */
   readonly troubles: () => string[]
   readonly record: () => Record<string, unknown>
@@ -85,12 +88,20 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
       },
     },
     over,
-    line: () => {
+    line: (room) => {
       const { total, build, send, swap, up: there, sent } = figures()
-      const took = `${seconds(total)} s (build ${seconds(build)}, send ${seconds(send)}, swap ${seconds(swap)})`
+      const parts = `(build ${seconds(build)}, send ${seconds(send)}, swap ${seconds(swap)})`
       const bytes = sent === 0 && over() ? 'nothing sent' : `${size(sent)} of ${size(parcel.bytes.length)}`
-      const words = [time, parcel.version, parcel.sha256.slice(0, 8), bytes, `${there}/${counted().length} pods`, took]
-      return [...words, over() ? verdict() : ''].filter((word) => word !== '').join(' ')
+      const how = over() ? verdict() : ''
+      const hash = parcel.sha256.slice(0, 8)
+      const of = [`${there}/${counted().length} pods`, `${seconds(total)} s`]
+      const lines = [
+        [time, parcel.version, hash, bytes, ...of, parts, how],
+        [time, parcel.version, hash, bytes, ...of, how],
+        [time, parcel.version, hash, ...of, how],
+        [time, parcel.version, ...of, how],
+      ].map((words) => words.filter((word) => word !== '').join(' '))
+      return lines.find((line) => line.length <= room) ?? lines.at(-1) ?? ''
     },
     troubles: () => {
       const same = new Map<string, string[]>()

@@ -7,6 +7,8 @@ export interface Screen {
   readonly open: (text: string) => void
   /** A line of the result: stdout. It takes the place of the open line. */
   readonly result: (text: string) => void
+  /** Characters of a line there, where stdout is the terminal. */
+  readonly room: () => number
 }
 
 /** A screen; `quiet` has no open line. */
@@ -41,6 +43,7 @@ export function screen(quiet: boolean): Screen {
   })
   return {
     open,
+    room: () => (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity),
     result: (words) => {
       open('')
       print(words)

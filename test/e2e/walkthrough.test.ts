@@ -54,7 +54,7 @@ for (const mode of modes) {
     assert.match(stderr, new RegExp(`${pod}: the agent answers \\(running, agent `))
     assert.match(await it.answer(pod), /^hello, version /)
     const { stdout } = await it.run('status-dev')
-    assert.match(stdout, new RegExp(`^${pod} +hello +\\S+ +running `, 'm'))
+    assert.match(stdout, new RegExp(`^${pod}\\s+running `, 'm'))
   })
 
   walk(

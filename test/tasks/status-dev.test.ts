@@ -18,12 +18,42 @@ status('shows what runs as a table', async (loop) => {
   await loop.serving(v1)
   const shown = (local: string) =>
     table(
+      'POD    RESULT   VERSION  SHA256    LOCAL  SINCE     BY\n' +
+        `local  running  -        ${short(v1)}  ${local.padEnd(5)}  HH:MM:SS  -\n`,
+    )
+  const all = (local: string) =>
+    table(
       'POD    CONTAINER  AGENT  RESULT   VERSION  SHA256    LOCAL  SINCE                 MODE   RESTARTS  BY  DEPLOYED  REASON\n' +
         `local  -          0.1.0  running  -        ${short(v1)}  ${local.padEnd(5)}  ${time}  plain  0         -   -         -\n`,
     )
   assert.equal(await loop.task('status-dev'), shown('no'))
+  assert.equal(await loop.task('status-dev', ['--wide']), all('no'))
   loop.built(v1)
   assert.equal(await loop.task('status-dev'), shown('yes'))
+  assert.equal(await loop.task('status-dev', ['--wide']), all('yes'))
+})
+
+status('on a terminal, and elsewhere by COLUMNS or as on one of 80: no line is longer', async (loop) => {
+  loop.env.COLUMNS = ''
+  await loop.serving(v1)
+  loop.colleague(program({ version: 'v2' }), 'v1.22.333-144-gabcdef01-dirty')
+  await until('the program runs', () => loop.receipt().result === 'running')
+  const longest = (text: string) => Math.max(...text.split(/\r?\n/).map((line) => line.length))
+  for (const columns of [30, 50, 80, 200]) {
+    const words = `stty cols ${columns}; sh tasks/run status-dev 2>/dev/null`
+    const { code, stdout } = await loop.spawn(['script', '-qec', words, '/dev/null']).said
+    assert.equal([code, longest(stdout) <= columns], [0, true], `${columns} columns:\n${stdout}`)
+    assert.match(stdout.replace(/\r?\n */g, ''), /v1\.22\.333-144-gabcdef01-dirty/)
+    const piped = await loop.task('status-dev', [], { env: { COLUMNS: String(columns) } })
+    assert.ok(longest(piped.stdout) <= columns, piped.stdout)
+  }
+  assert.ok(longest((await loop.task('status-dev')).stdout) <= 80)
+  const { stdout } = await loop.task('status-dev', ['--wide'])
+  assert.equal(
+    [stdout.split('\n').length, longest(stdout) > 120],
+    [3, true],
+    '--wide is a row for each pod, however wide',
+  )
 })
 
 status('shows version and sender of what was deployed, and when', async (loop) => {
@@ -42,7 +72,7 @@ status('shows version and sender of what was deployed, and when', async (loop) =
   await loop.serving(v1)
   assert.is((await loop.task('deploy-dev')).code, 0)
   const { by = '' } = loop.receipt()
-  const { stdout } = await loop.task('status-dev')
+  const { stdout } = await loop.task('status-dev', ['--wide'])
   assert.match(by, /^\S+@\S+$/)
   assert.match(stdout, new RegExp(`\nlocal .* running +v1-3-gabc +${short(v2)} +yes .* ${by} +${time} +-\n$`))
   const { local, mode, deployed } = JSON.parse((await loop.task('status-dev', ['--json'])).stdout)
@@ -54,8 +84,9 @@ status('shows an agent that waits for a binary', async (loop) => {
   assert.equal(
     await loop.task('status-dev'),
     table(
-      'POD    CONTAINER  AGENT  RESULT   VERSION  SHA256  LOCAL  SINCE  MODE  RESTARTS  BY  DEPLOYED  REASON\n' +
-        'local  -          0.1.0  crashed  -        -       no     -      -     0         -   -         there is no binary: waiting for one\n',
+      'POD    RESULT   VERSION  SHA256  LOCAL  SINCE  BY\n' +
+        'local  crashed  -        -       no     -      -\n' +
+        '  there is no binary: waiting for one\n',
     ),
   )
 })
@@ -67,7 +98,9 @@ status('shows a program that has crashed, and why', async (loop) => {
   await until('the third crash', () => loop.receipt().result === 'crashed' && Number(loop.receipt().restarts) >= 2)
   const { code, stdout, stderr } = await loop.task('status-dev')
   assert.equal({ code, stderr }, { code: 0, stderr: `${where}local | line 1 of 2\nlocal | line 2 of 2\n` })
-  assert.match(stdout, /\nlocal +- +\S+ +crashed( +-){2} +no( +-){2} +\d+( +-){2} +exit status 3\n$/)
+  assert.match(stdout, /\nlocal +crashed( +-){2} +no( +-){2}\n  exit status 3\n$/)
+  const wide = (await loop.task('status-dev', ['--wide'])).stdout
+  assert.match(wide, /\nlocal +- +\S+ +crashed( +-){2} +no( +-){2} +\d+( +-){2} +exit status 3\n$/)
   const { result, pid, reason, log } = JSON.parse((await loop.task('status-dev', ['--json'])).stdout)
   assert.equal({ result, pid, reason }, { result: 'crashed', pid: undefined, reason: 'exit status 3' })
   assert.equal(log, ['line 1 of 2', 'line 2 of 2'])
