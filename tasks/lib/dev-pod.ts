@@ -139,9 +139,7 @@ export function planPod(source: Source, pod: Pod, containers: readonly Container
     }
     if (agent) {
       agents.push({ container, agent })
-      const env = planEnv(source, container, options)
-      changes.push(...env.changes, ...probes(container))
-      warnings.push(...env.warnings)
+      changes.push(...planEnv(container, options), ...probes(container))
     }
     const change = changes.length === before ? 'none' : agent ? 'agent' : 'image'
     matched.push({ name, change })
@@ -251,35 +249,35 @@ function probes({ path, fields }: Container): Change[] {
     .map((probe) => ({ op: 'remove', path: [...path, probe] }))
 }
 
-/** The agent's variables, where they are not what the agent takes by itself. */
-function planEnv(
-  source: Source,
-  { name, path, fields }: Container,
-  { settle, limit }: DevOptions,
-): Pick<Plan, 'changes' | 'warnings'> {
+/** The agent's variables, where they are not what it takes by itself, or the container may have one of the old name. */
+function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Change[] {
   const env: unknown[] = Array.isArray(fields.env) ? fields.env : []
-  const isDone = agentCommand(wordsOf(fields.command)) !== undefined
+  const isDone = agentCommand([...wordsOf(fields.command), ...wordsOf(fields.args)]) !== undefined
   const missing: { name: string; value: string }[] = []
-  const warnings: string[] = []
-  for (const [key, value, usual] of [
+  const changes: Change[] = []
+  for (const [old, value, usual] of [
     ['SETTLE', settle, SETTLE],
     ['LIMIT', limit, LIMIT],
   ] as const) {
-    const index = env.findIndex((variable) => isRecord(variable) && variable.name === key)
-    if (index < 0 && value !== usual) missing.push({ name: key, value: String(value) })
-    const there = index < 0 ? undefined : valueAt(env, [index, 'value'])
-    // Written by hand for the agent, and no other value asked for.
-    if (index < 0 || String(there) === String(value) || (isDone && value === usual)) continue
-    const own = typeof there === 'string' ? `${key}=${there}` : key
-    warnings.push(
-      `${positionOf(source, [...path, 'env', index])}: ${name} has a variable ${own} of its own, and the agent takes it for its ${key}`,
-    )
+    const at = (name: string) => env.findIndex((variable) => isRecord(variable) && variable.name === name)
+    const [own, theirs] = [at(`HOTSWAP_${old}`), at(old)]
+    const valueOf = (index: number) => valueAt(env, [index, 'value'])
+    if (own >= 0) {
+      // written by hand for the agent, where no other value is asked for
+      if (value !== usual && typeof valueOf(own) === 'string' && valueOf(own) !== String(value))
+        changes.push(set([...path, 'env', own, 'value'], String(value)))
+      continue
+    }
+    // an older dev manifest has the old name, and it works
+    const isOld = isDone && theirs >= 0 && (value === usual || valueOf(theirs) === String(value))
+    if (isDone ? value !== usual && !isOld : value !== usual || theirs >= 0 || !isEmpty(fields.envFrom))
+      missing.push({ name: `HOTSWAP_${old}`, value: String(value) })
   }
-  if (missing.length === 0) return { changes: [], warnings }
+  if (missing.length === 0) return changes
   const change: Change = !isEmpty(env)
     ? { op: 'insert', path: [...path, 'env'], values: missing }
     : { op: 'add', path: [...path, 'env'], value: missing, after: ['args', 'command', 'image', 'name'] }
-  return { changes: [change], warnings }
+  return [...changes, change]
 }
 
 /** How tasks find the agent: the first container under the plain keys, each other one under `NAME.hotswap-dev/…` where it differs. */

@@ -30,6 +30,33 @@ injected('begins with a copy of FILE, and keeps what was put over a restart', as
   box.serves(await again.ready('v2'), next, bin)
 })
 
+injected('has what is beside FILE beside it, as a program may look there for its files', async (box) => {
+  const { original, bin, flags } = places(box)
+  const beside = path.dirname(bin)
+  box.install({ version: 'v1' }, original)
+  fs.mkdirSync(path.join(box.dir, 'templates'))
+  fs.writeFileSync(path.join(box.dir, 'templates/a b.html'), 'a')
+  fs.writeFileSync(path.join(box.dir, 'prog'), 'of the same name')
+  const { agent, pid } = await box.started({ bin, flags })
+  assert.is(fs.readFileSync(path.join(beside, 'templates/a b.html'), 'utf8'), 'a')
+  box.serves(pid, fs.readFileSync(original), bin)
+  assert.is((await box.put({ version: 'v2' }, { bin })).code, 0)
+  agent.kill('SIGTERM')
+  await agent.end()
+  const again = box.agent({ bin, flags })
+  await again.ready('v2')
+  assert.is(fs.readlinkSync(path.join(beside, 'templates')), path.join(box.dir, 'templates'))
+  assert.not.ok(fs.existsSync(path.join(box.dir, 'templates/templates')), 'no link in what it links to')
+})
+
+injected('has none of a folder of programs beside it', async (box) => {
+  const { original, bin, flags } = places(box)
+  box.install({ version: 'v1' }, original)
+  for (let index = 0; index < 1001; index++) fs.writeFileSync(path.join(box.dir, `tool${index}`), '')
+  await box.started({ bin, flags })
+  assert.not.ok(fs.existsSync(path.join(path.dirname(bin), 'tool1')))
+})
+
 injected('waits for a put where there is no FILE, and says so', async (box) => {
   const { original, bin, flags } = places(box)
   const agent = box.agent({ bin, flags })

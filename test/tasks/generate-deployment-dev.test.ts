@@ -92,7 +92,7 @@ kind: Pod
 metadata: {annotations: {hotswap-dev/agent: '["hotswap-dev"]', hotswap-dev/binary: /app/server, hotswap-dev/container: a, hotswap-dev/debug-port: '4000'}, name: p}
 spec:
   containers:
-  - {name: a, image: "registry.example.com:5000/shop-dev", command: [hotswap-dev, -r, '${wait}', --], args: [/app/server], env: [{name: SETTLE, value: '0.3'}, {name: LIMIT, value: '20'}], securityContext: {runAsUser: 1000}}
+  - {name: a, image: "registry.example.com:5000/shop-dev", command: [hotswap-dev, -r, '${wait}', --], args: [/app/server], env: [{name: HOTSWAP_SETTLE, value: '0.3'}, {name: HOTSWAP_LIMIT, value: '20'}], securityContext: {runAsUser: 1000}}
   - {name: b, image: shop-cache}
   initContainers:
   - {name: c, image: registry.example.com:5000/shop-dev}

@@ -351,7 +351,8 @@ function devPod(template: Fields, all: readonly Item[], mode: Mode): void {
     if (init) continue
     for (const probe of ['livenessProbe', 'startupProbe']) if (item[probe]) delete item[probe]
     const env = (item.env ?? []) as Fields[]
-    if (!env.some(({ name }) => name === 'LIMIT')) item.env = [{ name: 'LIMIT', value: '20' }, ...env]
+    const own = env.find(({ name }) => name === 'LIMIT')
+    if (!isHand(item) || own?.value !== '20') item.env = [{ name: 'HOTSWAP_LIMIT', value: '20' }, ...env]
     if (isHand(item)) {
       agents.push([item.name as string, '', '/opt/hand'])
       continue

@@ -513,25 +513,58 @@ container('SETTLE and LIMIT are set where they differ from what the agent takes 
   assert.equal(containerLines(sh('        args: [x]\n'), other).slice(-6), [
     '@11',
     '+        env:',
-    '+        - name: SETTLE',
+    '+        - name: HOTSWAP_SETTLE',
     "+          value: '0.3'",
-    '+        - name: LIMIT',
+    '+        - name: HOTSWAP_LIMIT',
     "+          value: '20'",
   ])
   assert.equal(containerLines(sh('        env:\n          - {name: A, value: b}\n'), { limit: 20 }).slice(-3), [
     '@11',
-    '+          - name: LIMIT',
+    '+          - name: HOTSWAP_LIMIT',
     "+            value: '20'",
   ])
   assert.equal(
     containerLines(sh('        env: [{"name": "A", "value": "b"}]\n'), { limit: 20 }).at(-1),
-    '+        env: [{"name": "LIMIT", "value": "20"}, {"name": "A", "value": "b"}]',
+    '+        env: [{"name": "HOTSWAP_LIMIT", "value": "20"}, {"name": "A", "value": "b"}]',
   )
   assert.equal(containerLines(sh('        env: []\n'), { limit: 20 }).slice(-3), [
     '+        env:',
-    '+        - name: LIMIT',
+    '+        - name: HOTSWAP_LIMIT',
     "+          value: '20'",
   ])
+})
+
+container('variables that the program has itself are no longer taken for those of the agent', () => {
+  const own = sh('        env: [{name: LIMIT, value: 100MB}]\n')
+  assert.is(
+    containerLines(own).at(-1),
+    "+        env: [{name: HOTSWAP_LIMIT, value: '10'}, {name: LIMIT, value: 100MB}]",
+  )
+  const from = sh('        envFrom: [{configMapRef: {name: c}}]\n')
+  assert.equal(containerLines(from).slice(-5), [
+    '+        env:',
+    '+        - name: HOTSWAP_SETTLE',
+    "+          value: '0.5'",
+    '+        - name: HOTSWAP_LIMIT',
+    "+          value: '10'",
+  ])
+  const made = (env: string) =>
+    deployment(sh(`        command: [hotswap-dev, --, /b]\n        env: ${env}\n`), { metadata: agentOnly }).replace(
+      'image: hello',
+      'image: hello-dev',
+    )
+  for (const [env, limit, after] of [
+    ['[{name: LIMIT, value: "20"}]', 20, '[{name: LIMIT, value: "20"}]'],
+    ['[{name: LIMIT, value: "20"}]', 10, '[{name: LIMIT, value: "20"}]'],
+    [
+      '[{name: LIMIT, value: "20"}]',
+      30,
+      `[{name: HOTSWAP_LIMIT, value: "30"}, {name: LIMIT, value: "20"}]`.replaceAll('"30"', "'30'"),
+    ],
+    ['[{name: HOTSWAP_LIMIT, value: "20"}]', 30, '[{name: HOTSWAP_LIMIT, value: "30"}]'],
+    ['[{name: HOTSWAP_LIMIT, value: "20"}]', 10, '[{name: HOTSWAP_LIMIT, value: "20"}]'],
+  ] as const)
+    assert.is(generate(made(env), { ...usual, limit }).text, madeBy + made(after), `${env} ${limit}`)
 })
 
 container('without --continue the program waits for its debugger', () => {
@@ -1201,20 +1234,6 @@ const said: readonly [
         "m.yml:10: port 2345 of the pod is the debugger's of Deployment d, container a too - put another DEBUG_PORT into .env",
       ],
     },
-  ],
-  [
-    'a variable of its own',
-    sh('        env: [{name: LIMIT, value: "7"}]\n'),
-    {
-      warnings: [
-        'm.yml:10: Deployment d, container a has a variable LIMIT=7 of its own, and the agent takes it for its LIMIT',
-      ],
-    },
-  ],
-  [
-    'a variable for the agent',
-    sh('        command: [hotswap-dev, --, /b]\n        env: [{name: LIMIT, value: "7"}]\n'),
-    {},
   ],
   [
     'a pod that ends',
