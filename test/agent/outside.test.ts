@@ -1,6 +1,5 @@
 // What the agent does not control: names of processes, cleaners, missing tools, ignored signals, sockets left behind.
 import fs from 'node:fs'
-import net from 'node:net'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { sha256 } from './fixtures.ts'
@@ -180,23 +179,42 @@ outside(
   { root: true },
 )
 
-for (const way of ['put', 'a plain copy'])
-  outside(`a socket that a killed program leaves is removed by ${way}, another's stays`, async (box) => {
+for (const way of ['put', 'a plain copy', 'a crash'])
+  for (const listens of ['own.sock', './own.sock', '/']) {
+    const where = { 'own.sock': 'a bare name', './own.sock': 'a relative path', '/': 'a path' }[listens]
+    outside(`a socket at ${where} that a killed program leaves goes at ${way}`, async (box) => {
+      const socket = listens === '/' ? path.join(box.work, 'own.sock') : listens
+      const { agent, pid } = await box.serving({ listens: socket, term: way === 'a crash' ? undefined : 'ignore' })
+      const next = program({ version: 'v2', listens: socket })
+      await agent.logged('started')
+      if (way === 'put') assert.is((await box.put(next)).receipt.result, 'running')
+      else if (way === 'a plain copy') fs.writeFileSync(box.staged, next)
+      else {
+        await throughout(2, () => agent.code === undefined, 'the agent has looked')
+        proc.kill(pid)
+        await agent.ready('v1', { nth: 2 })
+        return
+      }
+      await agent.ready('v2')
+      assert.not(agent.messages().includes('crashed'))
+    })
+  }
+
+for (const spelling of ['absolute', 'relative', 'through a link'])
+  outside(`a socket that somebody else has bound meanwhile stays: ${spelling}`, async (box) => {
     const socket = path.join(box.work, 'own.sock')
-    const other = path.join(box.work, 'other.sock')
-    const server = net.createServer().listen(other).unref()
-    const { agent, pid } = await box.serving({ listens: socket, term: 'ignore' })
-    assert.ok(fs.existsSync(socket))
-    const next = program({ version: 'v2', listens: socket })
-    if (way === 'put') assert.is((await box.put(next)).receipt.result, 'running')
-    else fs.writeFileSync(box.staged, next)
-    const second = await agent.ready('v2')
-    assert.not(proc.alive(pid))
-    await agent.logged('killed & restarted')
-    proc.kill(second)
-    await agent.ready('v2', { nth: 2 })
-    assert.ok(fs.existsSync(other), "another's is not touched")
-    server.close()
+    fs.symlinkSync(box.work, path.join(box.dir, 'link'))
+    const { agent } = await box.serving({ listens: socket })
+    await throughout(2, () => agent.code === undefined, 'the agent has looked')
+    fs.rmSync(socket)
+    const listens = { absolute: socket, relative: 'own.sock', 'through a link': path.join(box.dir, 'link/own.sock') }
+    const other = path.join(box.dir, 'other')
+    box.install({ version: 'other', listens: listens[spelling as 'absolute'] }, other)
+    const spawned = box.spawn([other])
+    await until(() => spawned.out.toString().includes('ready other'), 10, 'the other')
+    const { ino } = fs.statSync(socket)
+    assert.is((await box.put({ version: 'v2' })).receipt.result, 'running')
+    assert.is(fs.statSync(socket).ino, ino)
   })
 
 outside.run()
