@@ -7,8 +7,9 @@ import { remember } from './lib/cache.ts'
 import { buildArgs, containerTool, imageTo, userOf } from './lib/container.ts'
 import { delve } from './lib/delve.ts'
 import { parcelOf } from './lib/deliver.ts'
+import { isSameImage } from './lib/image.ts'
 import { patcher } from './lib/patcher.ts'
-import { settings } from './lib/settings.ts'
+import { defaults, settings } from './lib/settings.ts'
 import { onEnd, print, root, say, task, UserError } from './lib/task.ts'
 import { need, run } from './lib/tools.ts'
 
@@ -38,6 +39,8 @@ await task(about, async () => {
   copyFileSync(await patcher(parcel.machine), join(context, 'hotswap-patch'))
 
   const user = await userOf(tool, chosen.baseImage)
+  if (user === '' && chosen.prodImage !== defaults().prodImage && !isSameImage(chosen.baseImage, chosen.prodImage))
+    say(`${chosen.devImage} runs as root: BASE_IMAGE=${chosen.prodImage} keeps the user and the files of production`)
   const variables = {
     BASE_IMAGE: chosen.baseImage,
     BINARY_PATH: chosen.binaryPath,

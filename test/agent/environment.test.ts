@@ -10,7 +10,7 @@ environment('LIMIT and SETTLE of the program, which are no seconds, are said and
   box.install({ version: 'v1' })
   const agent = box.agent({ through: ['env', 'LIMIT=100MB', 'SETTLE=soon'] })
   await agent.ready('v1')
-  const row = () => /\tERR\t.*\tignored\tENV\t.*/.exec(agent.out.toString())?.[0]
+  const row = () => /\tERR\t.*\tignored\t-\t.*/.exec(agent.out.toString())?.[0]
   const said = await until(row, 5, 'a row about it')
   assert.match(said, /LIMIT=100MB is no number of seconds, SETTLE=soon is no number of seconds/)
   agent.kill('SIGTERM')

@@ -47,6 +47,15 @@ container('asks for the user of the base, builds without a network, and prints t
   assert.equal(more, [])
 })
 
+container('says that it runs as root where production may not', async ({ copy }) => {
+  copy.fake('docker', 'case "$1" in image) [ "$5" != example.com/shop:1 ] || echo 1000 ;; esac')
+  const talk = async (base: string) =>
+    (await copy.run('container-dev', [], { env: { PROD_IMAGE: 'example.com/shop', BASE_IMAGE: base } })).stderr
+  const line = 'hello-dev runs as root: BASE_IMAGE=example.com/shop keeps the user and the files of production\n'
+  assert.ok((await talk('debian:bookworm-slim')).includes(line))
+  assert.not.ok((await talk('example.com/shop:1')).includes(line))
+})
+
 container('keeps the user of the base, after pulling it where it is not here', async ({ copy }) => {
   copy.fake('docker', 'case "$1" in pull) touch "$0.pulled" ;; image) [ -e "$0.pulled" ] && echo 1000:1000 ;; esac')
   assert.is((await copy.run('container-dev')).code, 0)
