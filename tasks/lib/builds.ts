@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isArchitecture, type Architecture } from './elf.ts'
-import { root } from './task.ts'
-import { replaceFile } from './text-file.ts'
+import { root, say } from './task.ts'
+import { changeFile, replaceFile } from './text-file.ts'
 
 /** One binary that was built. */
 export interface Build {
@@ -30,8 +30,21 @@ const machine = join(folder, 'machine')
 
 /** Remembers a build; the last dozen stay. */
 export function recordBuild(build: Build): void {
-  const others = recorded().filter(({ sha256 }) => sha256 !== build.sha256)
-  replaceFile(builds, `${JSON.stringify([build, ...others].slice(0, kept), null, 1)}\n`)
+  memory(() =>
+    changeFile(builds, (before) => {
+      const others = listed(before).filter(({ sha256 }) => sha256 !== build.sha256)
+      return `${JSON.stringify([build, ...others].slice(0, kept), null, 1)}\n`
+    }),
+  )
+}
+
+/** What cannot be written is not remembered: that alone fails no build and no delivery. */
+function memory(write: () => void): void {
+  try {
+    write()
+  } catch (error) {
+    say(`warning: .hotswap keeps no record of this: ${error instanceof Error ? error.message : String(error)}`)
+  }
 }
 
 /** The build that made the file with this hash; undefined where none is remembered. */
@@ -50,7 +63,7 @@ export function sha256Of(file: string): string | undefined {
 
 /** Remembers the architecture that the pods said they have. */
 export function recordMachine(arch: Architecture): void {
-  replaceFile(machine, `${arch}\n`)
+  if (lastMachine() !== arch) memory(() => replaceFile(machine, `${arch}\n`))
 }
 
 /** The architecture that the pods last said; undefined where none has yet. */
@@ -61,8 +74,12 @@ export function lastMachine(): Architecture | undefined {
 
 /** Newest first. A damaged file is an empty one: it is only a memory. */
 function recorded(): Build[] {
+  return listed(text(builds))
+}
+
+function listed(json: string): Build[] {
   try {
-    const list: unknown = JSON.parse(text(builds))
+    const list: unknown = JSON.parse(json)
     return Array.isArray(list) ? list.filter(isBuild) : []
   } catch {
     return []

@@ -1,8 +1,9 @@
 // Delve: built here by the toolchain that builds the program, so that it knows the program's Go version.
-import { copyFileSync, existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { hostArch } from './elf.ts'
 import { ownGoEnv } from './go.ts'
+import { madeOnce } from './once.ts'
 import type { Settings } from './settings.ts'
 import { root, say, UserError } from './task.ts'
 import { need, run } from './tools.ts'
@@ -43,11 +44,16 @@ export async function delve(
 ): Promise<string> {
   const { goVersion, moduleCache } = await toolchain(goDir)
   const kept = join(tools, `dlv-${dlvVersion}-${goVersion.replace(/[^\w.-]/g, '-')}-${arch}`)
-  if (existsSync(kept)) return kept
+  return madeOnce(kept, (part) => build(part, { dlvVersion, goVersion, moduleCache, arch }))
+}
 
+async function build(
+  part: string,
+  { dlvVersion, goVersion, moduleCache, arch }: Record<'dlvVersion' | 'goVersion' | 'moduleCache' | 'arch', string>,
+): Promise<void> {
   say(`building Delve ${dlvVersion} with ${goVersion} for ${arch}, once`)
   // the result lands under a GOPATH of our own, in a folder named for the machine where that is not this one
-  const gopath = join(tools, 'gopath')
+  const gopath = `${part}.gopath`
   const { exitCode } = await run('go', ['install', `github.com/go-delve/delve/cmd/dlv@${dlvVersion}`], {
     cwd: root,
     env: {
@@ -65,8 +71,5 @@ export async function delve(
     throw new UserError(
       `Delve ${dlvVersion} could not be built with ${goVersion} - mend what Go says above: where it could not download, GOPROXY (go env GOPROXY), where the version does not fit, DLV_VERSION in .env`,
     )
-  mkdirSync(tools, { recursive: true })
-  copyFileSync(built, `${kept}.${process.pid}`)
-  renameSync(`${kept}.${process.pid}`, kept)
-  return kept
+  renameSync(built, part)
 }

@@ -1,8 +1,9 @@
 // The decoder of patches: agent/hotswap-patch, built here by the Go that builds the program, for the pod's machine.
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, renameSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ownGoEnv } from './go.ts'
+import { madeOnce } from './once.ts'
 import { root, UserError } from './task.ts'
 import { need, run } from './tools.ts'
 
@@ -15,10 +16,11 @@ export async function patcher(arch: string): Promise<string> {
     .update(readFileSync(join(source, 'main.go')))
     .digest('hex')
   const kept = join(tools, `hotswap-patch-${hash.slice(0, 8)}-${arch}`)
-  if (existsSync(kept)) return kept
+  return madeOnce(kept, (part) => build(part, arch))
+}
+
+async function build(part: string, arch: string): Promise<void> {
   need('go', 'to build the decoder of deltas')
-  mkdirSync(tools, { recursive: true })
-  const part = `${kept}.${process.pid}`
   const { exitCode } = await run('go', ['build', '-trimpath', '-buildvcs=false', '-ldflags=-s -w', '-o', part, '.'], {
     cwd: source,
     env: await ownGoEnv(arch),
@@ -28,6 +30,4 @@ export async function patcher(arch: string): Promise<string> {
     throw new UserError(
       'the decoder of deltas could not be built - mend what Go says above, or do without deltas: ENCODING=gzip in .env',
     )
-  renameSync(part, kept)
-  return kept
 }

@@ -1,6 +1,7 @@
 // Files, written whole or not at all; and texts, read.
-import { mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
+import { threadId } from 'node:worker_threads'
 import { UserError } from './task.ts'
 
 /**
@@ -37,14 +38,40 @@ function readBytes(path: string, setting: string): Buffer {
   }
 }
 
+let parts = 0 // each write has a name of its own, in each thread
+
 /** Writes a file in the place of the old one, in one step; makes its folder. */
 export function replaceFile(path: string, content: string | Uint8Array): void {
   mkdirSync(dirname(path), { recursive: true })
-  const part = `${path}.${process.pid}.part`
+  const part = `${path}.${process.pid}.${threadId}.${(parts += 1)}.part`
   try {
     writeFileSync(part, content)
     renameSync(part, path)
   } finally {
     rmSync(part, { force: true })
+  }
+}
+
+const turn = 5 // ms between two tries to be the only one
+const longest = 2_000 // ms: nobody takes that long, one who was killed for ever
+
+/** Changes a file that other tasks change too: none of the changes is lost. */
+export function changeFile(path: string, change: (before: string) => string): void {
+  mkdirSync(dirname(path), { recursive: true })
+  const lock = `${path}.lock`
+  const waiting = new Int32Array(new SharedArrayBuffer(4))
+  for (const end = Date.now() + longest; ; Atomics.wait(waiting, 0, 0, turn)) {
+    try {
+      closeSync(openSync(lock, 'wx'))
+      break
+    } catch (error) {
+      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error
+      if (Date.now() > end) break
+    }
+  }
+  try {
+    replaceFile(path, change(existsSync(path) ? readFileSync(path, 'utf8') : ''))
+  } finally {
+    rmSync(lock, { force: true })
   }
 }

@@ -1,6 +1,6 @@
 // tasks/run, which npm run calls: a task runs as a compiled file, and never as an old one.
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readlinkSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -33,5 +33,25 @@ run('where it cannot be compiled, it runs as it is', async ({ copy }) => {
   assert.is(code, 0)
   assert.match(stdout, /^Usage: npm run build /)
 })
+
+run(
+  'what is missing is installed once, also by two that start at once, and after one that was killed',
+  async ({ copy }) => {
+    const modules = readlinkSync(join(copy.dir, 'node_modules'))
+    rmSync(join(copy.dir, 'node_modules'))
+    copy.fake('npm', `sleep 0.5; ln -s '${modules}' node_modules`)
+    const { pid } = spawnSync('true')
+    mkdirSync(join(copy.dir, '.hotswap'))
+    symlinkSync(`${pid}`, join(copy.dir, '.hotswap/installing'))
+    const env = { ...process.env, PATH: `${join(copy.dir, 'fakes')}:${process.env.PATH}` }
+    const start = () =>
+      spawn('sh', ['tasks/run', 'build', '--help'], { cwd: copy.dir, stdio: ['ignore', 'pipe', 'pipe'], env })
+    const all = await Promise.all([start(), start(), start()].map((child) => ended(child, 60_000)))
+    for (const { code, stdout } of all) assert.equal([code, stdout], [0, all[0]?.stdout])
+    assert.equal(all.map(({ stderr }) => stderr).sort(), ['', '', 'installing node_modules (npm ci)\n'])
+    assert.is(copy.calls('npm').length, 1)
+    assert.not(existsSync(join(copy.dir, '.hotswap/installing')))
+  },
+)
 
 run.run()
