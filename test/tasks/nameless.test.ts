@@ -58,8 +58,7 @@ nameless(
     loop.copy.file(`.hotswap/tools/dlv-${defaults().dlvVersion}-${go}-${hostArch()}`, 'dlv', 0o755)
     for (const name of ['container-dev', 'doctor-dev', 'demo']) {
       const { code, stdout, stderr } = await started(loop, name).said
-      // without pods the doctor finds a fault: what counts is that it looks
-      assert.is(code, name === 'doctor-dev' ? 1 : 0, `${name}: ${stdout}${stderr}`)
+      assert.is(code, 0, `${name}: ${stdout}${stderr}`)
       assert.not.match(stderr, /A system error|this is a bug/)
     }
   },
