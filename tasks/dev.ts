@@ -18,7 +18,7 @@ import { roster } from './lib/roster.ts'
 import { screen } from './lib/screen.ts'
 import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
-import { clean, onEnd, print, printLast, say, sayLast, task, UserError } from './lib/task.ts'
+import { clean, onEnd, print, say, sayLast, task, UserError } from './lib/task.ts'
 import { target, type Pod } from './lib/target.ts'
 import { watch } from './lib/watch.ts'
 import { size } from './lib/words.ts'
@@ -318,7 +318,7 @@ await task(about, async ({ flags, operands }) => {
   /** What runs, as far as it is known: the pods stay as they are. */
   function farewell(): void {
     const list = pods.pods().map(({ name }) => ({ pod: name, runs: runs.get(name) ?? '' }))
-    if (json) return printLast(JSON.stringify({ event: 'end', pods: list }))
+    if (json) return print(JSON.stringify({ event: 'end', pods: list }))
     const same = new Map<string, string[]>()
     for (const { pod, runs: words } of list) same.set(words, [...(same.get(words) ?? []), pod])
     if (list.length === 0) sayLast('no pod is there')

@@ -1,4 +1,5 @@
 // The frame of every task: arguments, messages, exit codes, signals, and the end of whatever was started.
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
@@ -49,7 +50,8 @@ const glance = 500 // ms between two looks whether npm is still there
 
 let interrupted = false
 let ending = false // before its time: the body, which nothing stops, is waited for no more
-let closed = false // no result comes any more: it ends before its time, or the body has ended
+let closed = false // it ends before its time, or the body has ended
+const inCleanUp = new AsyncLocalStorage<boolean>()
 let makeWay = (write: () => void) => write()
 
 /** Has each line written through a function: by one who keeps a line below all others, and takes it away meanwhile. */
@@ -67,14 +69,9 @@ export function sayLast(line: string): void {
   process.stderr.write(`${line}\n`)
 }
 
-/** Prints a line of the result: stdout. Nothing once the task ends: what comes late is no result of it. */
+/** Prints a line of the result: stdout. Once the task ends only a clean-up does: what the body has late is no result. */
 export function print(line: string): void {
-  if (!closed) makeWay(() => process.stdout.write(`${line}\n`))
-}
-
-/** Prints the last line of the result, as the task ends. */
-export function printLast(line: string): void {
-  process.stdout.write(`${line}\n`)
+  if (!closed || inCleanUp.getStore() === true) makeWay(() => process.stdout.write(`${line}\n`))
 }
 
 /** Text without control characters (ANSI sequences, CR, OSC ...), for what a pod says. Tab and newline stay. */
@@ -196,7 +193,7 @@ export async function task(about: About, body: (args: Args) => Promise<number | 
 async function cleanUp(): Promise<void> {
   for (let cleanup = cleanups.pop(); cleanup !== undefined; cleanup = cleanups.pop()) {
     try {
-      await cleanup()
+      await inCleanUp.run(true, cleanup)
     } catch (error) {
       process.stderr.write(`warning: clean-up failed: ${message(error)}\n`)
     }

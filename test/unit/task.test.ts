@@ -148,6 +148,20 @@ task(
   },
 )
 
+task('what the body prints once it is ended is no result any more; what a clean-up prints is', async ({ copy }) => {
+  const late = `const child = start('sleep', ['60']); child.once('exit', () => print('late'))`
+  for (const [end, code] of [
+    ['', 0],
+    [`throw new UserError('')`, 1],
+    [`process.kill(process.pid, 'SIGINT'); await sleep(20_000)`, 130],
+  ] as const) {
+    // the child ends before the clean-up that has the last word, another after it
+    fixture(copy, `${late.replaceAll('child', 'other')}; onEnd(() => print('end')); ${late}; ${end}`)
+    const { stdout, ...rest } = await copy.run('fixture/x.ts')
+    assert.equal({ code: rest.code, stdout }, { code, stdout: 'end\n' }, end)
+  }
+})
+
 task(
   'INT, TERM and HUP end what was started, also when it ignores TERM, and give 130, 143 and 129',
   async ({ copy }) => {
