@@ -131,6 +131,15 @@ export function physical(path: string): string {
   }
 }
 
+/** The value of a JSON text; undefined if it is none. */
+function jsonOf(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
+
 async function goVariables(folder: string): Promise<Readonly<Record<string, string>>> {
   // for another machine than this one cgo is on only where somebody has asked for it
   const env = {
@@ -140,7 +149,7 @@ async function goVariables(folder: string): Promise<Readonly<Record<string, stri
     GOARCH: hostArch() === 'arm64' ? 'amd64' : 'arm64',
   }
   const { exitCode, stdout } = await run('go', ['env', '-json'], { cwd: folder, env, output: 'read' })
-  const said: unknown = exitCode === 0 && stdout.trim() !== '' ? JSON.parse(stdout) : {}
+  const said = exitCode === 0 ? jsonOf(stdout) : undefined
   const names = typeof said === 'object' && said !== null ? Object.keys(said) : []
   return Object.fromEntries(names.map((name) => [name, String(at(said, name))]))
 }

@@ -10,6 +10,8 @@ import { onEnd, UserError } from './task.ts'
 export interface Watched {
   /** How many files are watched. */
   readonly count: () => number
+  /** Ends the watch before the task ends. */
+  readonly close: () => Promise<void>
 }
 
 const clock = 1_000 // ms between two looks
@@ -42,11 +44,12 @@ export async function watch(
   watcher.on('raw', () => void glance())
   watcher.on('error', () => undefined) // out of watches, say: the clock is left
   const timer = setInterval(() => void glance(), clock)
-  onEnd(async () => {
+  const close = async () => {
     clearInterval(timer)
     await watcher.close()
-  })
-  return { count: () => list.files.length }
+  }
+  onEnd(close)
+  return { count: () => list.files.length, close }
 
   async function glance(): Promise<void> {
     if (looking) {

@@ -6,11 +6,13 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { sources } from '../../tasks/lib/sources.ts'
 import type { Settings } from '../../tasks/lib/settings.ts'
-import { watch } from '../../tasks/lib/watch.ts'
+import { pace } from '../lib/pace.ts'
+import { watch, type Watched } from '../../tasks/lib/watch.ts'
 
 const watching = suite('watch')
 const root = realpathSync(mkdtempSync(join(tmpdir(), 'hotswap-watch-')))
 let told = 0
+let watched: Watched | undefined
 
 function put(name: string, text: string): void {
   mkdirSync(dirname(join(root, name)), { recursive: true })
@@ -23,7 +25,7 @@ const remove = (name: string) => rmSync(join(root, name), { recursive: true })
 async function tells(what: string, act: () => void): Promise<void> {
   const before = told
   act()
-  const end = Date.now() + 15_000
+  const end = Date.now() + 15_000 * pace
   while (told === before && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50))
   assert.ok(told > before, `${what}: not told`)
   for (let last = -1; last !== told;) {
@@ -43,7 +45,7 @@ watching('tells of what comes back to a broken tree', async () => {
   put('dist/a.js', '1')
   const chosen = { goDir: root, goMain: '.', goFlags: [], goarch: '' } as unknown as Settings
   assert.is((await sources(chosen)).why, '')
-  await watch(
+  watched = await watch(
     chosen,
     () => told++,
     () => undefined,
@@ -59,5 +61,8 @@ watching('tells of what comes back to a broken tree', async () => {
   await tells('main.go loses it', () => put('main.go', main))
 })
 
-watching.after(() => rmSync(root, { recursive: true, force: true }))
+watching.after(async () => {
+  await watched?.close()
+  rmSync(root, { recursive: true, force: true })
+})
 watching.run()
