@@ -5,7 +5,7 @@ import { readdirSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { screen } from '../tasks/lib/screen.ts'
 import { environment } from '../tasks/lib/settings.ts'
-import { print, say, start, task, UserError } from '../tasks/lib/task.ts'
+import { print, say, start, task, unlessEnding, UserError } from '../tasks/lib/task.ts'
 import { seconds } from '../tasks/lib/words.ts'
 import { SHELLS, shells } from './lib/needs.ts'
 
@@ -72,6 +72,7 @@ await task(about, async ({ flags, operands }) => {
   const waiting = [...files]
   const work = async () => {
     for (let file = waiting.shift(); file !== undefined; file = waiting.shift()) {
+      unlessEnding() // else what is left would be told of as failed
       const from = performance.now()
       const one = runFile(file, limit, env)
       running.set(file, one)
@@ -180,7 +181,7 @@ function judge(output: string, code: number | NodeJS.Signals | null, limit: numb
       ? `killed after ${limit} s`
       : total === undefined || passed === undefined || skipped === undefined
         ? `ended with ${code} and without totals: is .run() missing?`
-        : total === 0
+        : total === 0 && !/^not run\b/m.test(output)
           ? 'no test ran'
           : skipped !== 0
             ? `${skipped} skipped: was only or skip left in?`
