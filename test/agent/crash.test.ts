@@ -65,11 +65,11 @@ crash('within SETTLE is told at once, and one at its very end is seen', async (b
 })
 
 crash('at once does not wait for SETTLE', async (box) => {
-  const { agent } = await box.serving({}, { env: { SETTLE: '3' } })
+  const { agent } = await box.serving({}, { env: { SETTLE: '8' } })
   const before = Date.now()
   const putting = box.put({ version: 'v2', dies: 0, code: 3 })
   await agent.logged('crashed')
-  assert.ok(await tookLess(seconds(before), 2.5), `the crash was seen after ${seconds(before)} s`)
+  assert.ok(seconds(before) < 7, `the crash was seen after ${seconds(before)} s`)
   assert.is((await putting).receipt.result, 'rolled-back')
 })
 
