@@ -96,7 +96,7 @@ once('the decoder of deltas, for two pods in each of two tasks of a fresh checko
   const body = `const [a, b] = await Promise.all(['${hostArch()}', '${hostArch()}'].map(patcher)); process.stdout.write(String(a === b))`
   assert.equal(await results(processes(copy, 2, body)), ['0 true', '0 true'])
   assert.is(readdirSync(join(copy.dir, '.hotswap/tools')).length, 1)
-  assert.is(copy.calls('go').length, 1)
+  assert.is(copy.calls('go').filter(([word]) => word === 'build').length, 1)
 })
 
 once('a record that several tasks change at once loses no change', async ({ copy }) => {
