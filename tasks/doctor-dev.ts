@@ -7,7 +7,7 @@ import { allowed, kindsOf, needs } from './lib/permissions.ts'
 import { greetingChecks, probeChecks, type Plan } from './lib/pod-checks.ts'
 import { probe } from './lib/probe.ts'
 import { settings, type Settings } from './lib/settings.ts'
-import { NoAgent, statusOf } from './lib/status.ts'
+import { NoAgent, settledStatus } from './lib/status.ts'
 import { print, say, task, UserError } from './lib/task.ts'
 import { target, type Pod, type Target } from './lib/target.ts'
 import { toolsFound } from './lib/tool-versions.ts'
@@ -80,7 +80,8 @@ await task(about, async ({ flags }) => {
   return faults === 0 ? 0 : 1
 
   async function examine(where: Target, pod: Pod): Promise<void> {
-    const receipt = await made('agent', () => statusOf(where, pod), pod.name)
+    const patience = 1000 * (chosen.settle + chosen.limit) // one that crashes again and again is starting now and then
+    const receipt = await made('agent', () => settledStatus(where, pod, patience), pod.name)
     if (receipt === undefined) return
     greetingChecks(pod, plan, receipt).forEach(tell)
     const said = await made('speed', () => probe(where, pod), pod.name)
