@@ -4,6 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { spawnSync } from 'node:child_process'
 import { cases, seconds, until, type Box } from './harness.ts'
+import { which } from '../lib/needs.ts'
 import { tookLess } from '../lib/pace.ts'
 
 const output = cases('output')
@@ -86,6 +87,19 @@ output('of a crash after a flood is the tail of that run', async (box) => {
   await until(() => agent.out.bytes > 10_000_000, 60, 'the flood')
   const { receipt } = await box.put({ version: 'v2', lines: 2, dies: 0, code: 3 })
   assert.is(receipt.log, 'line 1 of 2\nline 2 of 2')
+})
+
+output('of a crash is complete, and of that run alone, also if programs take long to start', async (box) => {
+  const slow = path.join(box.dir, 'slow')
+  fs.mkdirSync(slow)
+  for (const tool of ['dd', 'tee'])
+    fs.writeFileSync(path.join(slow, tool), `#!/bin/sh\nsleep 2\nexec ${which(tool)} "$@"\n`, { mode: 0o755 })
+  const { agent } = await box.serving({ lines: 30 }, { env: { PATH: `${slow}:${process.env.PATH}`, LIMIT: '5' } })
+  for (const turn of [1, 2]) {
+    const { receipt } = await box.put({ version: 'v2', lines: 2, dies: 0, code: 3 })
+    assert.equal([receipt.result, receipt.log], ['rolled-back', 'line 1 of 2\nline 2 of 2'], `${turn}`)
+    await agent.ready('v1', { nth: turn + 1 })
+  }
 })
 
 output('of a crash holds nothing of the run before', async (box) => {
