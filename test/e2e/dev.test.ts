@@ -85,7 +85,7 @@ for (const mode of ways) {
   dev(
     'in a terminal: a line per edit, logs of three pods in colour, a crash and its rollback, Ctrl-C',
     async ({ it }) => {
-      const person = await running(it, [], true)
+      const person = await running(it, ['--wide'], true)
       const ok =
         /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} .* 3\/3 pods \d+\.\d\d s \(build \d+\.\d\d, send \d+\.\d\d, swap \d+\.\d\d\) ok$/
       const lines = (pattern: RegExp) => person.seen().filter((line) => pattern.test(line))
