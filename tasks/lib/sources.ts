@@ -82,8 +82,9 @@ export function named(list: string, cache: string): Sources {
     const patterns = strings(items(each, 'EmbedPatterns')).filter(
       (pattern) => !embedded.has(pattern.replace(/^all:/, '')),
     )
-    embeds.push(...parts, ...patterns.map((pattern) => patternFolder(dir, pattern)))
-    folders.push(dir, ...embeds)
+    const places = [...parts, ...patterns.map((pattern) => patternFolder(dir, pattern))]
+    embeds.push(...places)
+    folders.push(dir, ...places)
     const mod = text(each, 'Module', 'GoMod')
     if (mod !== '' && !mod.startsWith(`${cache}/`)) files.push(mod, sumOf(mod))
   }
