@@ -75,7 +75,7 @@ deploy(
     const { code, stdout } = await loop.task('deploy-dev', ['--json'])
     assert.equal([code, objects('deploy-dev', stdout)[0]?.error], [1, claim(theirs, 'v9')])
     loop.runs(pid, theirs)
-    const status = await loop.task('status-dev')
+    const status = await loop.task('status-dev', ['--wide'])
     assert.match(status.stdout, new RegExp(`  ${colleague}  YYYY-MM-DDTHH:MM:SSZ  `), 'status-dev says who')
 
     const taken = await loop.task('deploy-dev', ['--take-over'])
