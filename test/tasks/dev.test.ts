@@ -196,33 +196,36 @@ dev('whenever Ctrl-C comes, end is the last event, and an edit before it is whol
   assert.is(ends, 12)
 })
 
-dev('on a terminal of 80 columns the line of an edit fits, without what it can spare', async (loop) => {
-  loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`
-  for (const [columns, words, tells] of [
-    [80, '', /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} \d\.\d MB of \d\.\d MB 1\/1 pods \d+\.\d\d s ok$/],
-    [50, '', /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} 1\/1 pods \d+\.\d\d s ok$/],
-    [80, ' --wide', line],
-  ] as const) {
-    loop.copy.file(main, `${loop.copy.read(main)}\n// ${columns}${words}\n`)
-    const { child, said } = loop.spawn([
-      'script',
-      '-qec',
-      `stty cols ${columns}; sh tasks/run dev${words}`,
-      '/dev/null',
-    ])
-    let out = ''
-    child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
-    await until('the edit', () => / ok\r?\n/.test(out), 60)
-    child.stdin?.write('\x03')
-    await said
-    // each drawing of the open line begins anew
-    const found = out
-      .split(/[\r\n]/)
-      .map(clean)
-      .find((each) => each.endsWith(' ok'))
-    assert.match(found ?? '', tells)
-  }
-})
+dev.needing('script')(
+  'on a terminal of 80 columns the line of an edit fits, without what it can spare',
+  async (loop) => {
+    loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`
+    for (const [columns, words, tells] of [
+      [80, '', /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} \d\.\d MB of \d\.\d MB 1\/1 pods \d+\.\d\d s ok$/],
+      [50, '', /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} 1\/1 pods \d+\.\d\d s ok$/],
+      [80, ' --wide', line],
+    ] as const) {
+      loop.copy.file(main, `${loop.copy.read(main)}\n// ${columns}${words}\n`)
+      const { child, said } = loop.spawn([
+        'script',
+        '-qec',
+        `stty cols ${columns}; sh tasks/run dev${words}`,
+        '/dev/null',
+      ])
+      let out = ''
+      child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
+      await until('the edit', () => / ok\r?\n/.test(out), 60)
+      child.stdin?.write('\x03')
+      await said
+      // each drawing of the open line begins anew
+      const found = out
+        .split(/[\r\n]/)
+        .map(clean)
+        .find((each) => each.endsWith(' ok'))
+      assert.match(found ?? '', tells)
+    }
+  },
+)
 
 dev('brings the newest binary to a pod that starts anew', async (loop) => {
   const told = await running(loop)

@@ -33,28 +33,31 @@ status('shows what runs as a table', async (loop) => {
   assert.equal(await loop.task('status-dev', ['--wide']), all('yes'))
 })
 
-status('on a terminal, and elsewhere by COLUMNS or as on one of 80: no line is longer', async (loop) => {
-  loop.env.COLUMNS = ''
-  await loop.serving(v1)
-  loop.colleague(program({ version: 'v2' }), 'v1.22.333-144-gabcdef01-dirty')
-  await until('the program runs', () => loop.receipt().result === 'running')
-  const longest = (text: string) => Math.max(...text.split(/\r?\n/).map((line) => line.length))
-  for (const columns of [30, 50, 80, 200]) {
-    const words = `stty cols ${columns}; sh tasks/run status-dev 2>/dev/null`
-    const { code, stdout } = await loop.spawn(['script', '-qec', words, '/dev/null']).said
-    assert.equal([code, longest(stdout) <= columns], [0, true], `${columns} columns:\n${stdout}`)
-    assert.match(stdout.replace(/\r?\n */g, ''), /v1\.22\.333-144-gabcdef01-dirty/)
-    const piped = await loop.task('status-dev', [], { env: { COLUMNS: String(columns) } })
-    assert.ok(longest(piped.stdout) <= columns, piped.stdout)
-  }
-  assert.ok(longest((await loop.task('status-dev')).stdout) <= 80)
-  const { stdout } = await loop.task('status-dev', ['--wide'])
-  assert.equal(
-    [stdout.split('\n').length, longest(stdout) > 120],
-    [3, true],
-    '--wide is a row for each pod, however wide',
-  )
-})
+status.needing('script')(
+  'on a terminal, and elsewhere by COLUMNS or as on one of 80: no line is longer',
+  async (loop) => {
+    loop.env.COLUMNS = ''
+    await loop.serving(v1)
+    loop.colleague(program({ version: 'v2' }), 'v1.22.333-144-gabcdef01-dirty')
+    await until('the program runs', () => loop.receipt().result === 'running')
+    const longest = (text: string) => Math.max(...text.split(/\r?\n/).map((line) => line.length))
+    for (const columns of [30, 50, 80, 200]) {
+      const words = `stty cols ${columns}; sh tasks/run status-dev 2>/dev/null`
+      const { code, stdout } = await loop.spawn(['script', '-qec', words, '/dev/null']).said
+      assert.equal([code, longest(stdout) <= columns], [0, true], `${columns} columns:\n${stdout}`)
+      assert.match(stdout.replace(/\r?\n */g, ''), /v1\.22\.333-144-gabcdef01-dirty/)
+      const piped = await loop.task('status-dev', [], { env: { COLUMNS: String(columns) } })
+      assert.ok(longest(piped.stdout) <= columns, piped.stdout)
+    }
+    assert.ok(longest((await loop.task('status-dev')).stdout) <= 80)
+    const { stdout } = await loop.task('status-dev', ['--wide'])
+    assert.equal(
+      [stdout.split('\n').length, longest(stdout) > 120],
+      [3, true],
+      '--wide is a row for each pod, however wide',
+    )
+  },
+)
 
 status('shows version and sender of what was deployed, and when', async (loop) => {
   const v2 = loop.built(program({ version: 'v2' }))
