@@ -18,7 +18,7 @@ import { roster } from './lib/roster.ts'
 import { screen } from './lib/screen.ts'
 import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
-import { clean, onEnd, print, say, sayLast, task, UserError } from './lib/task.ts'
+import { clean, inWords, onEnd, print, say, sayLast, task, UserError } from './lib/task.ts'
 import { target, type Pod } from './lib/target.ts'
 import { watch } from './lib/watch.ts'
 import { size } from './lib/words.ts'
@@ -138,10 +138,10 @@ await task(about, async ({ flags, operands }) => {
   }
 
   async function built(begin: number, signal: AbortSignal): Promise<void> {
-    open()
-    if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
     let said = ''
     try {
+      open()
+      if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
       let program: Binary | undefined
       const made = await goBuild(chosen, {
         debug,
@@ -161,8 +161,8 @@ await task(about, async ({ flags, operands }) => {
       if (held !== '') kept(newest.words, parcel)
       else deploy(begin, parcel)
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      if (!signal.aborted) failed(said === '' ? error.message : said, begin)
+      // whatever it was, the next save may do better
+      if (!signal.aborted) failed(said, inWords(error).message, begin)
     }
   }
 
@@ -238,8 +238,8 @@ await task(about, async ({ flags, operands }) => {
     if (pod === undefined) return
     try {
       owned(pod, await statusOf(there, pod))
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error // the next delivery will tell
+    } catch {
+      // the next delivery will tell
     }
   }
 
@@ -279,9 +279,12 @@ await task(about, async ({ flags, operands }) => {
       shown.result(`${clock(new Date())} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
   }
 
-  function failed(output: string, begin: number): void {
+  /** What Go said, and what went wrong besides. */
+  function failed(said: string, why: string, begin: number): void {
     rest()
-    for (const line of lines(output)) say(line)
+    for (const line of lines(said)) say(line)
+    if (why !== '') say(`error: ${why}`)
+    const output = why === '' ? said : `${said}${why}\n`
     const stays = newest === undefined ? '' : `; ${newest.words} runs on`
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
     else

@@ -7,7 +7,7 @@ import { gzip as gzipWithCallback } from 'node:zlib'
 import { readBinary, type Binary } from './binary.ts'
 import { buildOf, recordMachine } from './builds.ts'
 import { has } from './cache.ts'
-import { brokenLink, meaning } from './complaint.ts'
+import { brokenLink, complaint } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { archOfUname, elf } from './elf.ts'
 import { obstacles } from './obstacles.ts'
@@ -15,8 +15,9 @@ import { claimed, takeOver, type Claim, type Developer } from './owner.ts'
 import { decodes, pack, wholeOf, type Encoding, type Packed, type Whole } from './packing.ts'
 import { patch } from './patches.ts'
 import { receipts, binaryWords, type Receipt } from './receipt.ts'
-import { clean, say, UserError } from './task.ts'
-import type { Pod, Target } from './target.ts'
+import { clean, inWords, say, UserError } from './task.ts'
+import { noAgent } from './status.ts'
+import { withoutPipes, type Pod, type Target } from './target.ts'
 
 const gzip = promisify(gzipWithCallback)
 
@@ -172,10 +173,12 @@ function word(text: string): string {
   return text.replace(/[^A-Za-z0-9._+-]/g, '-').slice(0, 64)
 }
 
-// Errors of a link: the next try may find it whole.
-const links = new WeakSet<Error>()
-// The pod did not take a patch: the whole file will do.
-const patched = new WeakSet<Error>()
+// Errors of a link, and what they say without the next step: the next try may find it whole.
+const links = new WeakMap<Error, string>()
+// The same of a pod that did not take a patch: the whole file will do.
+const patched = new WeakMap<Error, string>()
+// No agent has answered: one may be about to start.
+const silent = new WeakSet<Error>()
 // An earlier try had arrived, and the pod is still at it: no try of its own.
 const underway = new WeakSet<Error>()
 // Another binary had come since the greeting: what runs now is looked at anew.
@@ -186,11 +189,11 @@ const looks = 5 // at a pod that keeps changing
 const tries = 4 // the first one, and three more
 const swapPatience = 60_000 // ms for a swap that an earlier try has set off
 
-/** Whether an error is one of the link: the next try may find it whole. */
-export const isBroken = (error: Error) => links.has(error)
+/** Whether the pod's agent was not reached, or not heard to the end: the next try may find it. */
+export const isUnreached = (error: unknown) => error instanceof Error && (links.has(error) || silent.has(error))
 
 /** Whose binary an error is about that was left in its place; undefined for any other error. */
-export const claimOf = (error: Error) => taken.get(error)
+export const claimOf = (error: unknown) => (error instanceof Error ? taken.get(error) : undefined)
 
 /**
  * Sends a parcel to a pod and waits for the receipt; over a link that is cut, again, up to three times. Throws UserError,
@@ -220,8 +223,9 @@ export async function deliver(
       return { ...delivery, sent: turn > 1 ? sent : delivery.sent, ms: performance.now() - begin }
     } catch (error) {
       opening = undefined
-      if (error instanceof UserError && patched.has(error) && wanted === 'delta') {
-        say(`${error.message.replace(/; .*$/s, '')} - sending the whole file`)
+      const refusal = error instanceof UserError ? patched.get(error) : undefined
+      if (refusal !== undefined && wanted === 'delta') {
+        say(`${refusal} - sending the whole file`)
         wanted = wholeOf(target)
         continue
       }
@@ -236,8 +240,9 @@ export async function deliver(
         waited += 500
         continue
       }
-      if (!links.has(error) || turn >= tries) throw error
-      say(`${error.message.replace(/ - .*$/s, '')} - trying again (${turn} of ${tries - 1})`)
+      const trouble = links.get(error)
+      if (trouble === undefined || turn >= tries) throw error
+      say(`${trouble} - trying again (${turn} of ${tries - 1})`)
       await pause(500 * turn)
       turn += 1
     }
@@ -246,9 +251,9 @@ export async function deliver(
 
 const pause = (ms: number) => new Promise<void>((resolve) => setTimeout(resolve, ms))
 
-function linkError(message: string): UserError {
-  const error = new UserError(message)
-  links.add(error)
+function linkError(what: string, next = ''): UserError {
+  const error = new UserError(next === '' ? what : `${what} - ${next}`)
+  links.set(error, what)
   return error
 }
 
@@ -266,7 +271,7 @@ export async function open(target: Target, pod: Pod, words = ['put', pod.binary]
     child.stderr?.destroy()
   }
   try {
-    if (child.stdout === null || child.stdin === null) throw new Error('an exec without pipes')
+    if (!child.stdout || !child.stdin) throw new UserError(`${pod.name}: ${withoutPipes}`)
     child.stdin.on('error', () => undefined) // a reader that left has said why, or its end is seen below
     const blocks = receipts(child.stdout, (what) => {
       watch.alive()
@@ -279,7 +284,7 @@ export async function open(target: Target, pod: Pod, words = ['put', pod.binary]
     }
     const greeting = await next()
     if (greeting === undefined || greeting.values.get('agent') === undefined)
-      throw noAgent(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
+      throw unheard(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
     watch.done() // the agent waits for a header without a limit
     return {
       greeting,
@@ -385,7 +390,8 @@ async function attempt(
       if (unhappy === undefined) for (const line of receipt.log) say(`${pod.name} | ${line}`)
       unhappy?.(receipt)
       const error = refused(pod, receipt)
-      if (encoding === 'delta' && receipt.values.get('result') === 'rejected') patched.add(error)
+      if (encoding === 'delta' && receipt.values.get('result') === 'rejected')
+        patched.set(error, `${pod.name}: rejected: ${receipt.values.get('reason') ?? 'no reason given'}`)
       if (
         receipt.values.get('result') === 'busy' &&
         receipt.values.get('reason')?.includes(`: ${parcel.by} since `) === true
@@ -396,9 +402,15 @@ async function attempt(
     }
     return { pod: pod.name, sent, receipt, ms: performance.now() - begin, from }
   } catch (error) {
-    if (!(error instanceof UserError) || error.message.startsWith(`${pod.name}: `)) throw error
-    const named = new UserError(`${pod.name}: ${error.message}`)
-    for (const kind of [links, underway, patched, passed]) if (kind.has(error)) kind.add(named)
+    if (error instanceof UserError && error.message.startsWith(`${pod.name}: `)) throw error
+    // what fails on this machine (a disk that is full, a file that is gone) is this pod's trouble, and no other's
+    const named = new UserError(`${pod.name}: ${inWords(error).message}`)
+    if (!(error instanceof UserError)) throw named
+    for (const kind of [underway, passed, silent]) if (kind.has(error)) kind.add(named)
+    for (const kind of [links, patched]) {
+      const what = kind.get(error)
+      if (what !== undefined) kind.set(named, `${pod.name}: ${what}`)
+    }
     const claim = taken.get(error)
     if (claim !== undefined) taken.set(named, claim)
     throw named
@@ -487,17 +499,23 @@ function watched(child: ChildProcess) {
   }
 }
 
-function noAgent(pod: Pod, said: Receipt | undefined, ended: Ended): UserError {
+function unheard(pod: Pod, said: Receipt | undefined, ended: Ended): UserError {
   const { how, stderr } = ended
   // an agent that is not there has kubectl or the agent's own script say so; a link that breaks this early is a link still
   if (said === undefined && (how === 'exit code 0' || brokenLink(stderr))) return cut(pod, ended)
-  const why = said?.values.get('reason') ?? (meaning(stderr) || how)
-  return new UserError(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
+  const reason = said?.values.get('reason')
+  const error = reason === undefined ? noAgent(pod, how, stderr) : noAgent(pod, reason)
+  silent.add(error)
+  return error
 }
 
 function cut(pod: Pod, { how, stderr }: Ended): UserError {
-  const why = meaning(stderr) || how
-  return linkError(`${pod.name}: the connection ended without a receipt (${why}) - run npm run deploy-dev again`)
+  const { what, next } = complaint(stderr)
+  const again = 'run npm run deploy-dev again'
+  return linkError(
+    `${pod.name}: the connection ended without a receipt (${what || how})`,
+    next === '' ? again : `${next}; then ${again}`,
+  )
 }
 
 /** A receipt that is no success, in words. */

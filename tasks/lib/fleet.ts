@@ -1,9 +1,9 @@
 // The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open for it.
-import { claimOf, deliver, isBroken, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import { claimOf, deliver, isUnreached, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
 import type { Claim } from './owner.ts'
 import type { Encoding } from './packing.ts'
 import type { Receipt } from './receipt.ts'
-import { onEnd, UserError } from './task.ts'
+import { inWords, onEnd, say } from './task.ts'
 import type { Pod, Target } from './target.ts'
 
 /** How a delivery went. */
@@ -82,7 +82,8 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
       member.present = false
       member.sending.abort()
       drop(member)
-      if (member.due !== undefined && member.due !== member.told) member.due.done(pod, { result: 'gone' })
+      const { due } = member
+      if (due !== undefined && due !== member.told) guarded(() => due.done(pod, { result: 'gone' }))
     },
     pods: () => [...members.values()].map(({ pod }) => pod),
     open: (greeted) => {
@@ -100,7 +101,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
         member.due = order
         member.failures = 0
         member.sending.abort()
-        if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
+        if (due !== undefined && due !== member.told) guarded(() => due.done(member.pod, { result: 'overtaken' }))
         void serve(member)
       }
     },
@@ -110,7 +111,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
         const { due } = member
         member.due = undefined
         member.sending.abort()
-        if (due !== undefined && due !== member.told) due.done(member.pod, { result: 'overtaken' })
+        if (due !== undefined && due !== member.told) guarded(() => due.done(member.pod, { result: 'overtaken' }))
       }
     },
   }
@@ -122,17 +123,14 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
     return opened(pod, greeted)
   }
 
-  function opened(pod: Pod, greeted: (pod: Pod, greeting: Receipt) => void): Promise<Opening | undefined> {
-    return open(target, pod).then(
-      (made) => {
-        greeted(pod, made.greeting)
-        return made
-      },
-      (error: unknown) => {
-        if (error instanceof UserError) return undefined // the delivery will say why
-        throw error
-      },
-    )
+  async function opened(pod: Pod, greeted: (pod: Pod, greeting: Receipt) => void): Promise<Opening | undefined> {
+    try {
+      const made = await open(target, pod)
+      guarded(() => greeted(pod, made.greeting))
+      return made
+    } catch {
+      return undefined // the delivery will say why
+    }
   }
 
   function drop(member: Member): void {
@@ -159,7 +157,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
         if (member.told === order || member.failures < patience) break
         member.told = order
       }
-      order.done(member.pod, outcome.unreached === true && !again ? { result: 'overtaken' } : outcome)
+      guarded(() => order.done(member.pod, outcome.unreached === true && !again ? { result: 'overtaken' } : outcome))
       if (again) break
     }
     member.busy = false
@@ -180,8 +178,8 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
     }
     try {
       const delivery = await deliver(target, pod, order.parcel, encoding, {
-        sent: (count, total) => order.sent(pod, count, total),
-        up: () => order.up(pod),
+        sent: (count, total) => guarded(() => order.sent(pod, count, total)),
+        up: () => guarded(() => order.up(pod)),
         refused,
         opening: opening?.alive() === true ? opening : undefined,
         signal: sending.signal,
@@ -189,25 +187,33 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
       member.failures = 0
       return { result: delivery.sent === 0 ? 'already' : 'running', delivery }
     } catch (error) {
-      if (!(error instanceof UserError)) throw error
+      const { message } = inWords(error)
       if (crash !== undefined)
         return {
           result: crash.values.get('result') === 'crashed' ? 'crashed' : 'rolled-back',
           receipt: crash,
-          error: error.message,
+          error: message,
         }
       const claim = claimOf(error)
-      if (claim !== undefined) return { result: 'taken', claim, error: error.message }
+      if (claim !== undefined) return { result: 'taken', claim, error: message }
       if (!member.present) return { result: 'gone' }
       if (sending.signal.aborted) return { result: 'overtaken' }
-      const unreached = isBroken(error) || error.message.includes(': no agent answers ')
-      return { result: 'failed', error: error.message, unreached }
+      return { result: 'failed', error: message, unreached: isUnreached(error) }
     }
   }
 
   async function slot(): Promise<void> {
     if (free > 0) free -= 1
     else await new Promise<void>((resolve) => waiting.push(resolve))
+  }
+}
+
+/** Who is told may fail to show it: that keeps nothing from any pod. */
+function guarded(tell: () => void): void {
+  try {
+    tell()
+  } catch (error) {
+    say(`error: ${inWords(error).message}`)
   }
 }
 

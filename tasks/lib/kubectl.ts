@@ -64,8 +64,10 @@ export async function cluster(settings: Settings): Promise<Cluster> {
 async function noContext(error: unknown): Promise<never> {
   if (!(error instanceof UserError) || !error.message.includes('kubectl config get-contexts')) throw error
   const names = (await kubectl(['config', 'get-contexts', '-o', 'name'])).trim().split('\n').join(', ')
-  const there = names === '' ? 'there is none: is KUBECONFIG set?' : `there are ${names}`
-  throw new UserError(error.message.replace(' - ', `: ${there} - `))
+  const { KUBECONFIG = '' } = environment()
+  const where = KUBECONFIG === '' ? 'is KUBECONFIG set?' : `is KUBECONFIG right? It is ${KUBECONFIG}`
+  const there = names === '' ? `there is none: ${where}` : `there are ${names}`
+  throw new UserError(error.message.replace(/ - (?=see kubectl config)/, `: ${there} - `))
 }
 
 /** Loopback, private (RFC 1918, RFC 4193, link-local) or a name that only a local network knows. */

@@ -3,6 +3,7 @@ import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import type { Receipt } from './receipt.ts'
 import { environment } from './settings.ts'
+import { inWords, say } from './task.ts'
 import type { From, Pod, Target } from './target.ts'
 
 const firstPause = 200 // ms after a connection that ended; doubled each time
@@ -52,7 +53,7 @@ function follow(target: Target, pod: Pod, from: From, told: (line: string) => vo
       child.once('error', () => undefined)
       child.stderr?.resume()
       const begin = last
-      if (child.stdout !== null) for await (const line of lines(child.stdout)) take(line)
+      if (child.stdout) for await (const line of lines(child.stdout)) take(line)
       if (last !== begin) pause = firstPause
       if (going) await new Promise((resolve) => setTimeout(resolve, pause).unref())
       // what comes twice is passed over by its time
@@ -64,7 +65,11 @@ function follow(target: Target, pod: Pod, from: From, told: (line: string) => vo
     const [, time = '', text = line] = (target.kind === 'kubernetes' && /^(\d{4}-\S+Z) (.*)$/s.exec(line)) || []
     if (time !== '' && time <= last) return
     if (time !== '') last = time
-    told(text)
+    try {
+      told(text)
+    } catch (error) {
+      say(`error: ${inWords(error).message}`) // a line that cannot be shown ends none of the others
+    }
   }
 
   function end(): void {

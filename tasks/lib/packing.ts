@@ -35,7 +35,7 @@ export async function pack(parcel: Parcel, wanted: Encoding, whole: Whole, greet
     bases.sort((a, b) => kindred(b) - kindred(a))
     let best: Packed | undefined
     for (const base of new Set(bases)) {
-      const body = await parcel.patch(base)
+      const body = await parcel.patch(base).catch(() => undefined) // its thread failed: the whole file will do
       if (body !== undefined && body.length < (best?.body.length ?? Infinity))
         best = { encoding: 'delta', body, base, why: ` on ${base.slice(0, 8)}` }
       if (best !== undefined && best.body.length < parcel.bytes.length * surely) return best

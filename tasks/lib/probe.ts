@@ -1,9 +1,9 @@
 // The probe: what a pod says of itself when it is asked, and how fast the way there is. It reads, and changes nothing.
 import { agentShell } from './agent-command.ts'
-import { meaning } from './complaint.ts'
+import { complaint } from './complaint.ts'
 import { receipts } from './receipt.ts'
 import { UserError } from './task.ts'
-import type { Pod, Target } from './target.ts'
+import { withoutPipes, type Pod, type Target } from './target.ts'
 
 export interface Probe {
   /**
@@ -65,16 +65,17 @@ export async function probe(target: Target, pod: Pod): Promise<Probe> {
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)))
   const { stdin, stdout } = child
-  if (stdin === null || stdout === null) throw new Error('an exec without pipes')
+  if (!stdin || !stdout) throw new UserError(`${pod.name}: ${withoutPipes}`)
   stdin.on('error', () => undefined)
   child.once('error', (error) => (stderr += error.message))
   const timer = setTimeout(() => stdout.destroy(), limit)
   const blocks = receipts(stdout)
   const next = async () => {
     const block = await blocks.next().catch(() => undefined) // the pipe was closed from here
-    if (block === undefined || block.done === true)
-      throw new UserError(`${pod.name}: it cannot be asked (${meaning(stderr) || `no answer for ${limit / 1000} s`})`)
-    return block.value
+    if (block !== undefined && block.done !== true) return block.value
+    const { what, next: remedy } = complaint(stderr)
+    const why = what || `no answer for ${limit / 1000} s`
+    throw new UserError(`${pod.name}: it cannot be asked (${why})${remedy === '' ? '' : ` - ${remedy}`}`)
   }
   const timed = async (words: string | Buffer) => {
     const from = performance.now()

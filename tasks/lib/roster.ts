@@ -1,5 +1,5 @@
 // The roster: the pods as they come and go. A container that was started anew is another one: its binary is the image's.
-import { onEnd, UserError } from './task.ts'
+import { inWords, onEnd } from './task.ts'
 import type { Pod, Target } from './target.ts'
 
 export interface Listener {
@@ -59,9 +59,9 @@ export async function roster(target: Target, { came, went, trouble }: Listener):
     looking = look().then(
       () => void (told = ''),
       (error: unknown) => {
-        if (!(error instanceof UserError)) throw error
-        if (going && error.message !== told) trouble(error.message)
-        told = error.message
+        const { message } = inWords(error)
+        if (going && message !== told) trouble(message)
+        told = message
       },
     )
     await looking

@@ -1,6 +1,6 @@
 // Which shell a container has.
 import { FOLDER, isInjected } from './agent-command.ts'
-import { meaning } from './complaint.ts'
+import { complaint } from './complaint.ts'
 import { UserError } from './task.ts'
 import type { Pod, Target } from './target.ts'
 
@@ -70,5 +70,5 @@ async function said(target: Target, pod: Pod, command: readonly string[]) {
       resolve(`exit code ${code}`)
     })
   })
-  return { stdout: stdout.trim(), why: meaning(stderr) || how }
+  return { stdout: stdout.trim(), why: complaint(stderr).what || how }
 }

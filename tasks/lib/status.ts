@@ -1,8 +1,8 @@
 // What runs in a pod now, as its agent says it.
-import { meaning } from './complaint.ts'
+import { complaint } from './complaint.ts'
 import { receipts, type Receipt } from './receipt.ts'
 import { UserError } from './task.ts'
-import type { Pod, Target } from './target.ts'
+import { withoutPipes, type Pod, type Target } from './target.ts'
 
 const limit = 20_000 // ms
 const step = 200 // ms between two looks at a process that has just begun
@@ -20,14 +20,14 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
   // why there is no answer; not before stderr has ended too, or time is up
   const ended = new Promise<string>((resolve) => {
     child.once('error', (error) => resolve(error.message))
-    child.once('close', (code, signal) => resolve(meaning(stderr) || (signal ?? `exit code ${code}`)))
+    child.once('close', (code, signal) => resolve(signal ?? `exit code ${code}`))
     timer = setTimeout(() => {
       resolve(`no answer for ${limit / 1000} s`)
       child.stdout?.destroy()
     }, limit)
   })
   try {
-    if (child.stdout === null) throw new Error('an exec without pipes')
+    if (!child.stdout) throw new UserError(`${pod.name}: ${withoutPipes}`)
     const first = await receipts(child.stdout)
       .next()
       .catch((error: unknown) => {
@@ -36,9 +36,8 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
       })
     const receipt = first === undefined || first.done === true ? undefined : first.value
     if (receipt?.values.has('agent')) return receipt
-    const why = receipt === undefined ? await ended : (receipt.values.get('reason') ?? 'it says something else')
-    const Kind = /^there is no such program in the container/.test(why) ? NoAgent : UserError
-    throw new Kind(`${pod.name}: no agent answers (${why}) - run npm run switch-dev`)
+    if (receipt !== undefined) throw noAgent(pod, receipt.values.get('reason') ?? 'it says something else')
+    throw noAgent(pod, await ended, stderr)
   } finally {
     clearTimeout(timer)
     child.kill()
@@ -46,6 +45,17 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
     child.stdout?.destroy()
     child.stderr?.destroy()
   }
+}
+
+/**
+ * No agent has answered: how the exec ended, and what its stderr says. Where that names a next step of its own, the trouble is
+ * none of the agent.
+ */
+export function noAgent(pod: Pod, how: string, stderr = ''): UserError {
+  const { what, next } = complaint(stderr)
+  if (next !== '') return new UserError(`${pod.name}: ${what} - ${next}`)
+  const Kind = /^there is no such program in the container/.test(what) ? NoAgent : UserError
+  return new Kind(`${pod.name}: no agent answers (${what || how}) - run npm run switch-dev`)
 }
 
 /** The same once the new process has lived SETTLE or has not, or after `patience` ms as it then is. Throws UserError as statusOf does. */

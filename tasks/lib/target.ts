@@ -4,6 +4,10 @@ import type { Cluster } from './kubectl.ts'
 import type { Memory } from './memory.ts'
 import type { Settings } from './settings.ts'
 
+// node gives no streams, and says nothing else, where it cannot open any
+export const withoutPipes =
+  'too many files are open on this machine - end what has them open, or raise the limit (ulimit -n)'
+
 /** A running container that the tasks act on. */
 export interface Pod {
   readonly name: string

@@ -202,17 +202,18 @@ async function cleanUp(): Promise<void> {
 
 /** Says what failed; returns the exit code. */
 function failed(error: unknown): number {
-  if (error instanceof UserError) {
-    if (error.message !== '') say(`error: ${error.message}`)
-    return error.exitCode
-  }
+  const { message: words, exitCode } = inWords(error)
+  if (words !== '') say(`error: ${words}`)
+  return exitCode
+}
+
+/** Whatever was thrown, as what the user is told: one pod or one save that fails is no end of the others. */
+export function inWords(error: unknown): UserError {
+  if (error instanceof UserError) return error
   // what the system refused (no space, no permission) is no bug of ours: its sentence is enough
-  if (error instanceof Error && 'syscall' in error && 'code' in error) say(`error: ${error.message}`)
-  else
-    say(
-      `error: this is a bug of hotswap-dev\n${error instanceof Error ? (error.stack ?? message(error)) : message(error)}`,
-    )
-  return 1
+  if (error instanceof Error && 'syscall' in error && 'code' in error) return new UserError(error.message)
+  const trace = error instanceof Error ? (error.stack ?? message(error)) : message(error)
+  return new UserError(`this is a bug of hotswap-dev\n${trace}`)
 }
 
 function message(error: unknown): string {

@@ -5,7 +5,7 @@ import { dirname } from 'node:path'
 import { watch as chokidar } from 'chokidar'
 import type { Settings } from './settings.ts'
 import { listing, sources, type Sources } from './sources.ts'
-import { onEnd, UserError } from './task.ts'
+import { inWords, onEnd, UserError } from './task.ts'
 
 export interface Watched {
   /** How many files are watched. */
@@ -33,6 +33,7 @@ export async function watch(
   let listings = new Map(list.files.map((file) => [file, listingOf(file)]))
   let looking = false
   let again = false
+  let told = ''
   const place = (path: string) => list.folders.includes(path) || list.files.includes(path)
   const watcher = chokidar([...list.folders, ...list.files], {
     ignoreInitial: true,
@@ -62,6 +63,11 @@ export async function watch(
         again = false
         await take()
       } while (again)
+    } catch (error) {
+      // whatever it was, the next look may do better
+      const { message } = inWords(error)
+      if (message !== told) trouble(`error: ${message}`)
+      told = message
     } finally {
       looking = false
     }
@@ -147,7 +153,11 @@ function same(a: States, b: States): boolean {
 }
 
 function stats(file: string): BigIntStats | undefined {
-  return statSync(file, { throwIfNoEntry: false, bigint: true })
+  try {
+    return statSync(file, { throwIfNoEntry: false, bigint: true })
+  } catch {
+    return undefined // its folder cannot be entered: Go will say so
+  }
 }
 
 /** What may be part of a build: Go leaves out names of sources that begin with . or _, and editors give theirs to what they save. */

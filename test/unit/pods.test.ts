@@ -204,6 +204,52 @@ pods('a complaint is one line with the next step', () => {
       'The Deployment "hello" is invalid: \n* spec.template.metadata.labels: Invalid value: {}: does not match\n* spec.selector: Invalid value: {}: field is immutable',
       /^The Deployment "hello" is invalid: spec\.template\.metadata\.labels: does not match; spec\.selector: field is immutable$/,
     ],
+    // as kubectl 1.33 says it
+    [
+      'error: unable to read client-cert /no/c.crt for u due to open /no/c.crt: no such file or directory',
+      /^the kubeconfig names a file that cannot be read: \/no\/c\.crt \(no such file or directory\) - write the kubeconfig anew \(kind .*KUBE_CONTEXT/,
+    ],
+    [
+      'error: unable to read certificate-authority /my ca/ca.crt for a cluster due to open /my ca/ca.crt: permission denied',
+      /^the kubeconfig names a file that cannot be read: \/my ca\/ca\.crt \(permission denied\) - /,
+    ],
+    [
+      'Error in configuration: \n* unable to read client-cert /no/c.crt for u due to open /no/c.crt: no such file or directory\n* unable to read client-key /no/c.key for u due to open /no/c.key: no such file or directory',
+      /^the kubeconfig names files that cannot be read: \/no\/c\.crt, \/no\/c\.key \(no such file or directory\) - /,
+    ],
+    ['error: open /no/token: no such file or directory', /^the kubeconfig names a file .*: \/no\/token \(no such/],
+    [
+      `error: error loading config file "/k": yaml: line 1: did not find expected ',' or ']'`,
+      /^the kubeconfig \/k cannot be read: yaml: line 1: .* - correct it, or set KUBECONFIG to another$/,
+    ],
+    ['error: cannot locate cluster gone', /^the kubeconfig has no cluster gone, which its context names - /],
+    ['error: current-context must exist in order to minify', /^no context is chosen - see kubectl config get-contexts/],
+    [
+      'E1 x] getting credentials\nUnable to connect to the server: getting credentials: exec: executable plug-in not found\n\nIt looks like you are trying to use a plugin that is not installed.',
+      /^plug-in is not on PATH: the kubeconfig gets its credentials from it - install it$/,
+    ],
+    [
+      'Unable to connect to the server: getting credentials: exec: executable aws failed with exit code 255',
+      /^kubectl has got no credentials \(aws failed with exit code 255\) - log in again/,
+    ],
+    [
+      'error: unable to load root certificates: unable to parse bytes as PEM block',
+      /^the kubeconfig's certificates are none \(unable to load .*\) - write the kubeconfig anew/,
+    ],
+    [
+      'Unable to connect to the server: x509: certificate signed by unknown authority',
+      /^the cluster's certificate is not accepted \(.*\) - /,
+    ],
+    [
+      'The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?',
+      /^the cluster cannot be reached \(The connection to the server 127\.0\.0\.1:1 was refused\) - is it up\? kubectl cluster-info$/,
+    ],
+    // what a pod's own programs lack is no program that is missing there
+    ['cat: /x: No such file or directory', /^cat: \/x: No such file or directory$/],
+    [
+      'error: Internal error occurred: OCI runtime exec failed: exec failed: unable to start container process: exec: "hotswap-dev": stat hotswap-dev: no such file or directory: unknown',
+      /^there is no such program in the container: hotswap-dev$/,
+    ],
     ['\u001b[31mred\u001b[0m', /^red$/],
     ['', /^$/],
   ]

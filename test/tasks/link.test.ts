@@ -1,0 +1,51 @@
+// What is said of a way to the cluster that breaks: whole sentences, whatever kubectl's own words hold.
+import * as assert from 'uvu/assert'
+import { program } from '../agent/fixtures.ts'
+import { cases, hurry, type Loop } from '../lib/loop.ts'
+
+const link = cases('a link that breaks')
+
+/** A cluster with one dev pod, to which every exec ends with these words. */
+function onACluster(loop: Loop, words: string): void {
+  const view = { 'current-context': 'kind-fake', clusters: [{ cluster: { server: 'https://127.0.0.1:1' } }] }
+  const command = ['hotswap-dev', '--', loop.binaryPath]
+  const pod = {
+    metadata: { name: 'hello-1', uid: 'u', creationTimestamp: '2026-01-01T00:00:00Z' },
+    spec: { containers: [{ name: 'hello', command }] },
+    status: { phase: 'Running', containerStatuses: [{ name: 'hello', state: { running: {} } }] },
+  }
+  const print = (value: object) => `printf '%s' '${JSON.stringify(value)}'`
+  loop.copy.fake(
+    'kubectl',
+    `case $* in *view*) ${print(view)} ;; *exec*) printf '%s\\n' '${words}' >&2; exit 1 ;; *) ${print({ items: [pod] })} ;; esac`,
+  )
+  const env = { TARGET: 'kubernetes', KUBE_CONTEXT: 'kind-fake', KUBE_NAMESPACE: 'default', SELECTOR: 'app=hello' }
+  Object.assign(loop.env, env, { NODE_OPTIONS: `--import=${loop.copy.file('hurry.mjs', hurry)}` })
+  loop.built(program({ version: 'v1' }))
+}
+
+const refused = 'The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?'
+
+link('is named whole while it is tried again, and with its next step at the end', async (loop) => {
+  onACluster(loop, refused)
+  const { code, stderr } = await loop.task('deploy-dev')
+  assert.is(code, 1)
+  const what =
+    'hello-1: the connection ended without a receipt (the cluster cannot be reached (The connection to the server 127.0.0.1:1 was refused))'
+  const [, ...lines] = stderr.trimEnd().split('\n')
+  assert.equal(lines, [
+    ...[1, 2, 3].map((turn) => `${what} - trying again (${turn} of 3)`),
+    `error: ${what} - is it up? kubectl cluster-info; then run npm run deploy-dev again`,
+  ])
+})
+
+link('is no missing agent where kubectl alone has failed', async (loop) => {
+  onACluster(loop, 'error: unable to read client-cert /no/c.crt for u due to open /no/c.crt: no such file or directory')
+  for (const name of ['deploy-dev', 'status-dev']) {
+    const { stderr } = await loop.task(name)
+    assert.match(stderr, /hello-1: the kubeconfig names a file that cannot be read: \/no\/c\.crt \(.*\) - write the/)
+    assert.not.match(stderr, /no agent answers|no such program|switch-dev/)
+  }
+})
+
+link.run()
