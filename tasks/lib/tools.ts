@@ -1,6 +1,7 @@
 // Outside tools: whether they are there, and zx set up so that nothing from outside changes it.
 import { accessSync, constants, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
+import { getSystemErrorMap } from 'node:util'
 import { dropZxVariables, environment } from './settings.ts'
 import { onEnd, unlessEnding, UserError } from './task.ts'
 
@@ -87,5 +88,10 @@ export async function run(tool: string, args: readonly string[], { cwd, env, out
   if (signal?.aborted === true) void end()
   const { exitCode, signal: by, stdout, stderr } = await running
   takeBack()
+  // zx gives what the system says of one that it could not start as a negative number
+  if (exitCode !== null && exitCode < 0) {
+    const why = getSystemErrorMap().get(exitCode)?.join(', ') ?? exitCode
+    throw new UserError(`${tool} could not be started in ${resolve(cwd)}: ${why}`)
+  }
   return { exitCode: exitCode ?? (by === 'SIGKILL' ? 137 : 143), stdout, stderr }
 }

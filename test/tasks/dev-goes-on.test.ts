@@ -1,5 +1,6 @@
 // What goes wrong with one save or one pod is told, and ends nothing: dev goes on, and the next save works.
-import { mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
+import { spawnSync } from 'node:child_process'
+import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { find } from '../../tasks/lib/tools.ts'
@@ -26,7 +27,7 @@ async function running(loop: Loop) {
     BINARY_PATH: loop.binaryPath,
     MANIFEST: 'manifests/hello.yaml',
   })
-  const { child, said } = loop.launch('dev')
+  const { child, said, pid } = loop.launch('dev')
   let [out, err] = ['', '']
   child.stdout?.on('data', (text: Buffer) => void (out += text.toString()))
   child.stderr?.on('data', (text: Buffer) => void (err += text.toString()))
@@ -37,6 +38,7 @@ async function running(loop: Loop) {
     })
   let turn = 0
   return {
+    pid,
     said: () => out + err,
     end: async () => {
       child.kill('SIGINT')
@@ -107,6 +109,18 @@ dev('whatever keeps a save from being built, and deploys the next one', async (l
   await told.save(ok)
   assert.is(await told.end(), 130)
 })
+
+if (spawnSync('prlimit', ['--version']).status === 0)
+  dev('where no file can be opened any more, and deploys once that is over', async (loop) => {
+    const told = await running(loop)
+    await told.see('the first edit', () => ok.test(told.said()))
+    const limited = (count: number) => spawnSync('prlimit', [`--pid=${told.pid}`, `--nofile=${count}:4096`])
+    limited(readdirSync(`/proc/${told.pid}/fd`).length)
+    await told.save(/^error: \w+ could not be started in .*: EMFILE, too many open files$/m)
+    limited(4096)
+    await told.save(ok)
+    assert.is(await told.end(), 130)
+  })
 
 dev('without the folder of the code, and deploys once that is back', async (loop) => {
   const told = await running(loop)
