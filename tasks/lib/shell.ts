@@ -44,7 +44,7 @@ export async function conversation(target: Target, pod: Pod, shell: readonly str
   })
   // kubectl's last word where the shell itself ended so
   if (why === '' || /command terminated with exit code \d+\s*$/.test(said)) return
-  throw new UserError(`${pod.name}: the shell is gone (${meaning(said) || why}) - run npm run shell-dev again`)
+  throw new UserError(`${pod.name}: the shell is gone (${complaint(said).what || why}) - run npm run shell-dev again`)
 }
 
 /** The shell that was injected, with the tools that came along. */
