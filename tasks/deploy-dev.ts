@@ -1,5 +1,5 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
-import { deliver, parcelOf, type Delivery } from './lib/deliver.ts'
+import { deliver, foreignWord, parcelOf, type Delivery } from './lib/deliver.ts'
 import { newest, remember } from './lib/cache.ts'
 import { encodingOf } from './lib/packing.ts'
 import { close, warm } from './lib/patches.ts'
@@ -40,6 +40,8 @@ await task(about, async ({ flags }) => {
   const finding = there.pods()
   finding.catch(() => undefined) // what is wrong with the binary is said first
   const parcel = { ...(await parcelOf(chosen.binary)), equip: equipper(there, chosen) }
+  const word = foreignWord(chosen.binary, parcel)
+  if (word !== '') say(word)
   if (last !== undefined) parcel.patch(last).catch(() => undefined) // where it is awaited, it is seen
   const { pods, leftOut } = await finding
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)

@@ -1,6 +1,7 @@
 // Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
 import { buildArch } from './lib/go.ts'
-import { parcelOf, type Parcel } from './lib/deliver.ts'
+import { foreignWord, parcelOf, type Parcel } from './lib/deliver.ts'
+import { interpreterOf } from './lib/elf.ts'
 import { finding, findingLine, type Finding } from './lib/finding.ts'
 import type { Cluster } from './lib/kubectl.ts'
 import { allowed, kindsOf, needs } from './lib/permissions.ts'
@@ -54,6 +55,7 @@ await task(about, async ({ flags }) => {
     size: parcel?.bytes.length ?? 0,
     machine: chosen.goArch || (parcel?.machine ?? buildArch(chosen)),
     debug: parcel?.debug === true,
+    interpreter: parcel === undefined ? '' : interpreterOf(parcel.bytes),
     goVersion,
     dlvVersion: chosen.dlvVersion,
   }
@@ -84,7 +86,7 @@ await task(about, async ({ flags }) => {
     const receipt = await made('agent', () => settledStatus(where, pod, patience), pod.name)
     if (receipt === undefined) return
     greetingChecks(pod, plan, receipt).forEach(tell)
-    const said = await made('speed', () => probe(where, pod), pod.name)
+    const said = await made('speed', () => probe(where, pod, plan.interpreter), pod.name)
     if (said !== undefined) probeChecks(pod, plan, receipt, said).forEach(tell)
   }
 })
@@ -93,6 +95,8 @@ async function built({ binary }: Settings, tell: (found: Finding) => void): Prom
   try {
     const parcel = await parcelOf(binary)
     tell(finding('binary', 'ok', `${binary} ${parcel.version} ${parcel.sha256.slice(0, 8)}, ${parcel.machine}`))
+    const word = foreignWord(binary, parcel)
+    if (word !== '') tell(finding('binary', 'note', word))
     return parcel
   } catch (error) {
     if (!(error instanceof UserError)) throw error

@@ -9,7 +9,7 @@ import { buildOf, recordMachine } from './builds.ts'
 import { has } from './cache.ts'
 import { brokenLink, complaint } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
-import { archOfUname, elf } from './elf.ts'
+import { archOfUname, elf, isUnoptimized } from './elf.ts'
 import { obstacles } from './obstacles.ts'
 import { claimed, takeOver, type Claim, type Developer } from './owner.ts'
 import { decodes, pack, wholeOf, type Encoding, type Packed, type Whole } from './packing.ts'
@@ -25,7 +25,7 @@ const gzip = promisify(gzipWithCallback)
 export interface Parcel extends Developer, Binary {
   /** Go's word for the machine that it is for. */
   readonly machine: string
-  /** It holds debug information: it runs through the wrapper. */
+  /** It was built for a debugger: it runs through the wrapper. */
   readonly debug: boolean
   readonly version: string
   /** The bytes under an encoding, made once however many pods get them. */
@@ -113,7 +113,8 @@ export function parcelFrom(file: string, { bytes, sha256 }: Binary, version?: st
   const patches = new Map<string, Promise<Buffer | undefined>>()
   let wanted = true
   return {
-    ...facts,
+    machine: facts.machine,
+    debug: isForDebugger(bytes, sha256),
     bytes,
     sha256,
     version: version ?? buildOf(sha256)?.version ?? '',
@@ -132,6 +133,24 @@ export function parcelFrom(file: string, { bytes, sha256 }: Binary, version?: st
     },
     drop: () => void (wanted = false),
   }
+}
+
+/** What a build meant is recorded; of one from elsewhere, which may hold symbols all the same, Go's own record tells. */
+function isForDebugger(bytes: Buffer, sha256: string): boolean {
+  const facts = elf(bytes)
+  return buildOf(sha256)?.debug ?? ('debug' in facts && facts.debug && isUnoptimized(bytes))
+}
+
+/** What is to be said of a binary that was not built by these tasks and looks like one for a debugger; empty where nothing is. */
+export function foreignWord(
+  file: string,
+  { bytes, sha256, debug }: Pick<Parcel, 'bytes' | 'sha256' | 'debug'>,
+): string {
+  const facts = elf(bytes)
+  if (buildOf(sha256) !== undefined || !('debug' in facts) || !facts.debug) return ''
+  return debug
+    ? `${file} was built elsewhere, without optimization: it runs under the debugger`
+    : `${file} was built elsewhere, with symbols and optimized: it runs without a debugger - npm run build-debug makes one for Delve`
 }
 
 const members = 16 // of the gzip stream: more than there are threads, so that all of them work to the end
@@ -518,6 +537,11 @@ function cut(pod: Pod, { how, stderr }: Ended): UserError {
   )
 }
 
+function rejectedRemedy(reason: string): string {
+  if (reason.startsWith('disk full')) return 'make room in the pod'
+  return reason.includes(' ELF interpreter ') ? 'then run npm run deploy-dev again' : 'run npm run deploy-dev again'
+}
+
 /** A receipt that is no success, in words. */
 function refused(pod: Pod, receipt: Receipt): UserError {
   const { values, log } = receipt
@@ -536,7 +560,7 @@ function refused(pod: Pod, receipt: Receipt): UserError {
       case 'busy':
         return `busy: ${reason}; ${runs} - try again when it is done`
       case 'rejected':
-        return `rejected: ${reason}; ${runs} - ${/^disk full/.test(reason) ? 'make room in the pod' : 'run npm run deploy-dev again'}`
+        return `rejected: ${reason}; ${runs} - ${rejectedRemedy(reason)}`
       default:
         return `it does not run the new binary: ${values.get('result') ?? 'no result'} (${reason}); ${runs}`
     }

@@ -89,44 +89,74 @@ export function elf(file: Buffer): Elf {
   if (file.length === 0) return { reason: 'empty' }
   if (file.readUInt8(0) !== 0x7f || file.toString('latin1', 1, 4) !== 'ELF') return { reason: notElf(file) }
   if (file.length < 52) return { reason: 'truncated' }
-  const wide = file.readUInt8(4) === 2
-  const little = file.readUInt8(5) === 1
+  const { wide, little, half } = numbers(file)
   const osabi = file.readUInt8(7)
   if (osabi !== 0 && osabi !== 3) return { reason: `a program for another system than Linux (OS/ABI ${osabi})` }
+  const type = half(16)
+  if (type !== 2 && type !== 3) return { reason: 'an object file, not a program' }
+
+  const sections = sectionsOf(file)
+  if (sections === undefined) return { reason: 'truncated' }
+  // type 8, NOBITS, takes no room in the file
+  if (sections.some(({ type, offset, size }) => type !== 8 && type !== 0 && offset + size > file.length))
+    return { reason: 'truncated' }
+  const debug = sections.some(({ name }) => /^\.z?debug_info$/.test(name))
+  return { machine: machineOf(half(18), wide, little), debug }
+}
+
+/** The loader through which the kernel starts a whole ELF file (PT_INTERP); empty where it starts by itself. */
+export function interpreterOf(file: Buffer): string {
+  const { wide, half, word, long } = numbers(file)
+  const table = long(wide ? 0x20 : 0x1c)
+  const entry = half(wide ? 0x36 : 0x2a)
+  for (let index = 0; index < half(wide ? 0x38 : 0x2c); index += 1) {
+    const at = table + index * entry
+    if (word(at) !== 3) continue
+    const from = long(at + (wide ? 8 : 4))
+    return file.toString('latin1', from, from + long(at + (wide ? 0x20 : 0x10))).split('\0')[0] ?? ''
+  }
+  return ''
+}
+
+/** Whether Go's record in a whole ELF file says that it was built without optimization: with -N, for a debugger. */
+export function isUnoptimized(file: Buffer): boolean {
+  const record = sectionsOf(file)?.find(({ name }) => name === '.go.buildinfo')
+  if (record === undefined) return false
+  const text = file.toString('latin1', record.offset, record.offset + record.size)
+  return /^build\t-gcflags=.*-N\b/m.test(text)
+}
+
+/** Readers of a file's numbers, in its own width and byte order. */
+function numbers(file: Buffer) {
+  const wide = file.readUInt8(4) === 2
+  const little = file.readUInt8(5) === 1
   const half = (at: number) => (at + 2 > file.length ? none : little ? file.readUInt16LE(at) : file.readUInt16BE(at))
   const word = (at: number) => (at + 4 > file.length ? none : little ? file.readUInt32LE(at) : file.readUInt32BE(at))
   const long = (at: number) => {
     if (!wide) return word(at)
     return little ? word(at) + word(at + 4) * 2 ** 32 : word(at) * 2 ** 32 + word(at + 4)
   }
-  const type = half(16)
-  if (type !== 2 && type !== 3) return { reason: 'an object file, not a program' }
+  return { wide, little, half, word, long }
+}
 
+/** The sections, with the first 16 characters of their names; undefined where their table is not all there. */
+function sectionsOf(file: Buffer) {
+  const { wide, half, word, long } = numbers(file)
   const table = long(wide ? 0x28 : 0x20)
   const entry = half(wide ? 0x3a : 0x2e)
   const count = half(wide ? 0x3c : 0x30)
-  const names = half(wide ? 0x3e : 0x32)
-  if (table + entry * count > file.length) return { reason: 'truncated' }
-  const section = (index: number) => {
+  if (table + entry * count > file.length) return undefined
+  const place = (index: number) => {
     const at = table + index * entry
-    return {
-      name: word(at),
-      type: word(at + 4),
-      offset: long(at + (wide ? 0x18 : 0x10)),
-      size: long(at + (wide ? 0x20 : 0x14)),
-    }
+    return { offset: long(at + (wide ? 0x18 : 0x10)), size: long(at + (wide ? 0x20 : 0x14)) }
   }
-  const sections = Array.from({ length: table === 0 ? 0 : count }, (_, index) => section(index))
-  // type 8, NOBITS, takes no room in the file
-  if (sections.some(({ type, offset, size }) => type !== 8 && type !== 0 && offset + size > file.length))
-    return { reason: 'truncated' }
-  const strings = sections[names]
-  const nameOf = (at: number) => {
-    const from = (strings?.offset ?? 0) + at
-    return file.toString('latin1', from, Math.min(from + 16, file.length)).split('\0')[0]
-  }
-  const debug = strings !== undefined && sections.some(({ name }) => /^\.z?debug_info$/.test(nameOf(name) ?? ''))
-  return { machine: machineOf(half(18), wide, little), debug }
+  const strings = place(half(wide ? 0x3e : 0x32)).offset
+  return Array.from({ length: table === 0 ? 0 : count }, (_, index) => {
+    const at = table + index * entry
+    const from = strings + word(at)
+    const name = file.toString('latin1', from, Math.min(from + 16, file.length)).split('\0')[0] ?? ''
+    return { name, type: word(at + 4), ...place(index) }
+  })
 }
 
 function machineOf(number: number, wide: boolean, little: boolean): string {

@@ -18,6 +18,8 @@ export interface Plan {
   readonly size: number
   readonly machine: string
   readonly debug: boolean
+  /** The loader that the binary needs there; absent or empty: none. */
+  readonly interpreter?: string
   /** `go1.26.8`; empty where there is none. */
   readonly goVersion: string
   /** The one that is sent where the pod has none. */
@@ -66,6 +68,7 @@ export function probeChecks(pod: Pod, plan: Plan, receipt: Receipt, probe: Probe
   return [
     debuggerCheck(pod, plan, receipt, values),
     ptraceCheck(pod, receipt, values),
+    ...interpreterCheck(pod, plan, values.get('interpreter')),
     finding('uid', 'ok', values.get('uid') ?? '', pod.name),
     off > clockLimit || Number.isNaN(ahead)
       ? finding(
@@ -104,6 +107,19 @@ function debuggerCheck(
   if (fault !== undefined) return judged('fault', fault)
   if (delve === undefined) return judged('ok', `none there yet: Delve ${dlvVersion} is sent when it is needed`)
   return judged('ok', `Delve ${delve} for ${goVersion}`)
+}
+
+function interpreterCheck(pod: Pod, { interpreter = '' }: Plan, said: string | undefined): Finding[] {
+  if (interpreter === '') return []
+  if (said === 'yes') return [finding('interpreter', 'ok', `${interpreter}, through which the binary starts`, pod.name)]
+  return [
+    finding(
+      'interpreter',
+      'fault',
+      `the binary needs the ELF interpreter ${interpreter}, which the container does not have - build it with CGO_ENABLED=0 and -buildmode=exe, or take a base image that has it`,
+      pod.name,
+    ),
+  ]
 }
 
 function ptraceCheck(pod: Pod, receipt: Receipt, values: ReadonlyMap<string, string>): Finding {

@@ -8,7 +8,8 @@ import { withoutPipes, type Pod, type Target } from './target.ts'
 export interface Probe {
   /**
    * `uid`, `clock` (seconds since 1970), `memory` (bytes in use); where Delve is there: `delve` (its version, empty where it
-   * does not run) and `ptrace` (`yes`, or what Delve said), or else `room` (bytes) where its limit leaves too few to try it.
+   * does not run) and `ptrace` (`yes`, or what Delve said), or else `room` (bytes) where its limit leaves too few to try it;
+   * `interpreter` (`yes` or `no`), where one was asked for.
    */
   readonly values: ReadonlyMap<string, string>
   /** Seconds that the pod's clock is ahead of this machine's. */
@@ -29,7 +30,7 @@ const limit = 20_000 // ms
 /** Bytes that Delve may take when it is tried. */
 export const delveRoom = 64_000_000
 
-// $1: BINARY; $2: the memory limit, or 0: a Delve that is too much for it would get the program killed. Delve is the one that
+// $1: BINARY; $3: the ELF interpreter that it needs, or nothing. $2: the memory limit, or 0: a Delve that is too much for it would get the program killed. Delve is the one that
 // was sent, as the agent finds it, else the image's. Whether it may trace is tried on a program that is nobody's, and that
 // never begins: Delve holds it halted, and ends.
 const script = `
@@ -38,6 +39,7 @@ for dlv in "\${1%/*}/.hotswap-\${1##*/}/bin/dlv" /tmp/.hotswap*"%\${1##*/}/bin/d
   [ ! -x "$dlv" ] || break
   dlv=
 done
+[ -z "$3" ] || { [ -x "$3" ] && printf 'interpreter=yes\\n'; } || printf 'interpreter=no\\n'
 printf 'uid=%s\\n' "$(id -u)"
 for file in /sys/fs/cgroup/memory.current /sys/fs/cgroup/memory/memory.usage_in_bytes; do
   [ ! -r "$file" ] || { read -r used <"$file" && printf 'memory=%s\\n' "$used"; }
@@ -58,10 +60,11 @@ while read -r word count; do
 done`
 
 /** Asks a pod. Throws UserError where it does not answer within 20 s. */
-export async function probe(target: Target, pod: Pod): Promise<Probe> {
+export async function probe(target: Target, pod: Pod, interpreter = ''): Promise<Probe> {
   const begin = performance.now()
   const memory = pod.memory === undefined || pod.memory.limit === Infinity ? 0 : Math.floor(pod.memory.limit)
-  const child = target.exec(pod, [...agentShell(pod.agent), '-c', script, 'probe', pod.binary, String(memory)])
+  const words = ['-c', script, 'probe', pod.binary, String(memory), interpreter]
+  const child = target.exec(pod, [...agentShell(pod.agent), ...words])
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)))
   const { stdin, stdout } = child

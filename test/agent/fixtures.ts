@@ -51,7 +51,22 @@ export function foreign(): Buffer {
 
 export const sha256 = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex')
 
-function built(name: string, folder = name): string {
+/** The program built as position-independent, to be started through this loader; with symbols. */
+export function loaded(plan: Plan, loader: string): Buffer {
+  const flags = ['-buildmode=pie', `-ldflags=-I ${loader}`]
+  const pie = fs.readFileSync(built(`pie${loader.replaceAll('/', '-')}`, 'program', flags))
+  return Buffer.concat([pie, Buffer.from(`\nHOTSWAP-TRAILER ${JSON.stringify(plan)}\n`)])
+}
+
+/** The program with symbols, as make builds one. */
+export function symbolic(plan: Plan, flags: readonly string[] = []): Buffer {
+  const plain = fs.readFileSync(
+    built(`symbolic${flags.join('')}`.replaceAll(/[^a-z]/g, '-'), 'program', ['-ldflags=', ...flags]),
+  )
+  return Buffer.concat([plain, Buffer.from(`\nHOTSWAP-TRAILER ${JSON.stringify(plan)}\n`)])
+}
+
+function built(name: string, folder = name, flags = ['-ldflags=-s -w']): string {
   const known = paths.get(name)
   if (known) return known
   const source = path.join(here, folder, 'main.go')
@@ -62,7 +77,7 @@ function built(name: string, folder = name): string {
   if (!fs.existsSync(file)) {
     fs.mkdirSync(cache, { recursive: true })
     const unfinished = `${file}.${process.pid}` // another test process may build the same file: the rename decides
-    execFileSync('go', ['build', '-ldflags=-s -w', '-o', unfinished, source], { env, cwd: path.dirname(source) })
+    execFileSync('go', ['build', ...flags, '-o', unfinished, source], { env, cwd: path.dirname(source) })
     fs.renameSync(unfinished, file)
   }
   paths.set(name, file)

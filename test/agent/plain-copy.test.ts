@@ -2,7 +2,7 @@
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { foreign, sha256 } from './fixtures.ts'
+import { foreign, loaded, sha256 } from './fixtures.ts'
 import { cases, pause, program, throughout, until, type Box } from './harness.ts'
 import { real } from '../lib/pace.ts'
 import * as proc from './proc.ts'
@@ -90,12 +90,18 @@ copy('never swaps in a file that was cut', async (box) => {
 
 copy('rejects what is no program for this machine', async (box) => {
   const { agent, pid } = await box.serving()
-  const files = [Buffer.from('#!/bin/sh\nexec sleep 1000\n'), foreign(), Buffer.from('text'), Buffer.alloc(0)]
+  const files = [
+    Buffer.from('#!/bin/sh\nexec sleep 1000\n'),
+    foreign(),
+    Buffer.from('text'),
+    Buffer.alloc(0),
+    loaded({ version: 'v2' }, '/lib/ld-elsewhere.so.1'),
+  ]
   for (const [i, file] of files.entries()) {
     fs.writeFileSync(box.staged, file, { mode: 0o755 })
     await consumed(box, agent, pid, i + 1)
   }
-  await throughout(1.2, () => agent.rows().length === 5, 'one row each')
+  await throughout(1.2, () => agent.rows().length === 6, 'one row each')
 })
 
 copy('removes a link in the place of the staged file', async (box) => {

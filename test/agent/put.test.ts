@@ -4,7 +4,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { gzipSync } from 'node:zlib'
 import { encode, indexed } from '../../tasks/lib/delta.ts'
-import { decoder, foreign, sha256 } from './fixtures.ts'
+import { decoder, foreign, loaded, sha256 } from './fixtures.ts'
 import { cases, header, pause, program, throughout, until, type Box, type Receipt } from './harness.ts'
 import { pace, tookLess } from '../lib/pace.ts'
 import * as proc from './proc.ts'
@@ -361,6 +361,33 @@ put('rejects what is no program for this machine', async (box) => {
     assert.is(answer.receipt.result, 'rejected', `${what}: ${answer.raw}`)
     await refused(box, answer, 3, pid, bytes)
   }
+})
+
+put(
+  'rejects what needs a loader that is not there, with its name and the way out; takes one whose loader is',
+  async (box) => {
+    const { agent, pid, bytes } = await box.serving()
+    const answer = await box.put(loaded({ version: 'v2' }, '/lib/ld-elsewhere.so.1'))
+    await refused(box, answer, 3, pid, bytes)
+    assert.is(
+      answer.receipt.reason,
+      'it needs the ELF interpreter /lib/ld-elsewhere.so.1, which this container does not have: build it with CGO_ENABLED=0 and -buildmode=exe, or take a base image that has it',
+    )
+    const there = fs.readFileSync('/proc/self/maps', 'latin1').match(/\/\S*\/ld-\S+/)?.[0]
+    if (there === undefined) return
+    const next = loaded({ version: 'v3' }, there)
+    assert.is((await box.put(next)).receipt.result, 'running')
+    box.serves(await agent.ready('v3'), next)
+  },
+)
+
+put('rows prints the table', async (box) => {
+  const { agent } = await box.serving()
+  await box.put({ version: 'v2' })
+  await agent.logged('killed & restarted')
+  const said = box.call(['rows', box.bin])
+  assert.is(await said.end(), 0)
+  assert.is(said.out.toString(), fs.readFileSync(box.table, 'latin1'))
 })
 
 put('follows no link that somebody planted at the partial file', async (box) => {

@@ -4,7 +4,7 @@ import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { size } from '../../tasks/lib/words.ts'
-import { program, sha256 } from '../agent/fixtures.ts'
+import { loaded, program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { cases, colleague, delivered, failed, freePort, short, where } from '../lib/loop.ts'
 import { objects } from '../lib/json.ts'
@@ -248,13 +248,14 @@ deploy('a debug build runs plain where the agent has no debugger, and that is sa
   loop.copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
   loop.copy.file('svc/main.go', sleeper)
   // by go itself: build-debug would bring a debugger
-  assert.is((await loop.spawn(['go', 'build', '-C', 'svc', '-o', '../bin/hello', '.']).said).code, 0)
+  const build = ['go', 'build', '-C', 'svc', '-gcflags=-N -l', '-o', '../bin/hello', '.']
+  assert.is((await loop.spawn(build).said).code, 0)
   await loop.up()
   const { code, stderr } = await loop.task('deploy-dev')
   assert.is(code, 0)
   assert.is(
     stderr,
-    `${where}local: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one\n`,
+    `${where}bin/hello was built elsewhere, without optimization: it runs under the debugger\nlocal: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one\n`,
   )
   assert.is(loop.receipt().run, 'plain')
 })
@@ -329,6 +330,20 @@ deploy('40 MB: how long it takes is shown, not judged', async (loop) => {
   const begin = performance.now()
   assert.equal(await loop.task('deploy-dev'), delivered(bytes, 'unknown '))
   process.stdout.write(`${size(bytes.length)} deployed in ${((performance.now() - begin) / 1000).toFixed(2)} s\n`)
+})
+
+deploy('what needs a loader that is not there is refused before anything stops, with the way out', async (loop) => {
+  const v1 = program({ version: 'v1' })
+  const pid = await loop.serving(v1)
+  const next = loaded({ version: 'v2' }, '/lib/ld-elsewhere.so.1')
+  loop.built(next)
+  const { code, stderr } = await loop.task('deploy-dev')
+  assert.is(code, 1)
+  assert.match(
+    stderr,
+    /error: local: rejected: it needs the ELF interpreter \/lib\/ld-elsewhere\.so\.1, .*CGO_ENABLED=0 and -buildmode=exe, .*; .* runs on - then run npm run deploy-dev again\n$/,
+  )
+  loop.runs(pid, v1)
 })
 
 deploy.run()

@@ -8,7 +8,7 @@ import { probeChecks } from '../../tasks/lib/pod-checks.ts'
 import { probe } from '../../tasks/lib/probe.ts'
 import { programState } from '../../tasks/lib/program.ts'
 import type { Pod, Target } from '../../tasks/lib/target.ts'
-import { program } from '../agent/fixtures.ts'
+import { loaded, program } from '../agent/fixtures.ts'
 import { objects } from '../lib/json.ts'
 import { cases, until, type Loop } from '../lib/loop.ts'
 
@@ -217,6 +217,13 @@ doctor('which Go a Delve knows', async () => {
     delveFault('1.24.0', 'go1.26.8') ?? '',
     /^Delve 1\.24\.0 there knows Go up to 1\.24, .* go1\.26\.8 - npm run container-dev/,
   )
+})
+
+doctor('a loader that the binary needs and the pod does not have is a fault', async (loop) => {
+  loop.built(loaded({ version: 'v2' }, '/lib/ld-elsewhere.so.1'))
+  await loop.serving(v1)
+  const { all, of } = await checks(loop, {})
+  assert.ok(of('fault').includes('interpreter'), JSON.stringify(all))
 })
 
 doctor.run()
