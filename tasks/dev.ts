@@ -4,13 +4,14 @@ import { recordBuild, recordMachine } from './lib/builds.ts'
 import { has, remember } from './lib/cache.ts'
 import type { Binary } from './lib/binary.ts'
 import { developer, parcelFrom, type Parcel } from './lib/deliver.ts'
-import { clock, edit, type Edit } from './lib/edit.ts'
+import { clock, edit, momentOf, type Edit } from './lib/edit.ts'
 import { archOfUname } from './lib/elf.ts'
 import { fleet, type Outcome } from './lib/fleet.ts'
 import { goBuild } from './lib/go.ts'
-import { followed, isTable, prefixes } from './lib/logs.ts'
+import { followed, prefixes } from './lib/logs.ts'
 import { claimed, takeOver, type Claim } from './lib/owner.ts'
 import { encodingOf } from './lib/packing.ts'
+import { panics } from './lib/panics.ts'
 import { warm } from './lib/patches.ts'
 import { equipper } from './lib/pod-tool.ts'
 import { binaryWords, type Receipt } from './lib/receipt.ts'
@@ -18,6 +19,7 @@ import { roster } from './lib/roster.ts'
 import { screen } from './lib/screen.ts'
 import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
+import { swaps } from './lib/swaps.ts'
 import { clean, inWords, onEnd, print, say, sayLast, task, UserError } from './lib/task.ts'
 import { target, type Pod } from './lib/target.ts'
 import { watch } from './lib/watch.ts'
@@ -38,7 +40,7 @@ const about = {
 } as const
 
 const tailLength = 60 // lines of a pod's output, for a trace that is longer than the receipt's
-const ownSwap = 3_000 // ms in which the agent's word of a swap is no news
+const swapWord = 'killed & restarted'
 
 await task(about, async ({ flags, operands }) => {
   const chosen = await settings()
@@ -54,7 +56,8 @@ await task(about, async ({ flags, operands }) => {
   const room = () => (flags.wide === true ? Infinity : shown.room())
   const prefix = prefixes(process.stderr)
   const tails = new Map<string, string[]>()
-  const swapped = new Map<string, number>()
+  const own = swaps()
+  const lives = new Set<string>()
   const runs = new Map<string, string>()
   const me = { by: developer(), knows: (sha256: string) => has(chosen.binary, sha256) }
   /** Another developer has put a binary there: nothing is deployed, until one's own runs there again. */
@@ -64,16 +67,24 @@ await task(about, async ({ flags, operands }) => {
   let newest: { readonly parcel: Parcel; readonly words: string } | undefined
   let build = { ended: Promise.resolve(), abort: new AbortController() }
 
-  const logs = followed(there, heard)
+  const show = panics(
+    (names, line) => say(prefix(names, line)),
+    () => pods.pods().length < 2,
+  )
+  // a row of one's own swap costs no exec
+  const logs = followed(there, heard, (pod, line) => isSwap(line.split('\t')) && own.expected(pod))
   let first = true
   await roster(there, {
     came: (pod) => {
       logs.add(pod, first ? 'now' : 'start')
-      if (!first) say(`${pod.name}: a new container`)
+      const life = `${pod.name} ${pod.life}`
+      if (!first) say(`${pod.name}: ${lives.has(life) ? 'is back, the same container' : 'a new container'}`)
+      lives.add(life)
       pods.add(pod)
     },
     went: (pod) => {
       runs.delete(pod.name)
+      own.forget(pod.name)
       logs.drop(pod)
       pods.remove(pod)
       taken.delete(pod.name)
@@ -141,7 +152,7 @@ await task(about, async ({ flags, operands }) => {
     let said = ''
     try {
       open()
-      if (current?.over() !== false) shown.open(`${clock(new Date())} building`)
+      if (current?.over() !== false) shown.open(`${clock(momentOf(begin))} building`)
       let program: Binary | undefined
       const made = await goBuild(chosen, {
         debug,
@@ -152,13 +163,13 @@ await task(about, async ({ flags, operands }) => {
       if (signal.aborted || program === undefined) return
       for (const line of lines(said)) say(line)
       recordBuild(made)
-      if (made.sha256 === newest?.parcel.sha256 && held === '') return unchanged(made)
+      if (made.sha256 === newest?.parcel.sha256 && held === '') return unchanged(made, begin)
       const parcel: Parcel = {
         ...parcelFrom(chosen.binary, program, made.version),
         equip: equipper(there, chosen),
       }
       newest = { parcel, words: `${made.version} ${made.sha256.slice(0, 8)}` }
-      if (held !== '') kept(newest.words, parcel)
+      if (held !== '') kept(newest.words, parcel, begin)
       else deploy(begin, parcel)
     } catch (error) {
       // whatever it was, the next save may do better
@@ -167,8 +178,14 @@ await task(about, async ({ flags, operands }) => {
   }
 
   function deploy(begin: number, parcel: Parcel): void {
-    const own = resolve(chosen.goDir)
-    const saved = { begin, built: performance.now(), parcel, pods: pods.pods(), own, tail: tailOf }
+    const saved = {
+      begin,
+      built: performance.now(),
+      parcel,
+      pods: pods.pods(),
+      own: resolve(chosen.goDir),
+      tail: tailOf,
+    }
     let told = false
     const mine = edit(saved, {
       changed: () => {
@@ -186,18 +203,27 @@ await task(about, async ({ flags, operands }) => {
       told = true
       finished(mine)
     }
-    pods.deploy({ ...mine.order, done: (pod, outcome) => done(mine, pod, outcome) })
+    pods.deploy({
+      ...mine.order,
+      sent: (pod, count, total) => {
+        own.begun(pod.name, mine)
+        mine.order.sent(pod, count, total)
+      },
+      done: (pod, outcome) => done(mine, pod, outcome),
+    })
   }
 
   function done(mine: Edit, pod: Pod, outcome: Outcome): void {
     const receipt = outcome.delivery?.receipt ?? outcome.receipt
     if (receipt !== undefined) runs.set(pod.name, binaryWords(receipt))
     mine.order.done(pod, outcome)
+    if (own.ended(pod.name, mine, outcome.result === 'running')) others(pod.name, swapWord)
     if (outcome.claim !== undefined) takenOver(pod, outcome.claim)
   }
 
   /** What a pod says it runs: is it another developer's, or one's own again? */
   function owned(pod: Pod, receipt: Receipt): void {
+    if (!pods.pods().includes(pod)) return // gone while it was asked
     runs.set(pod.name, binaryWords(receipt))
     const claim = claimed(receipt, me)
     if (claim !== undefined) return takenOver(pod, claim)
@@ -225,11 +251,11 @@ await task(about, async ({ flags, operands }) => {
   }
 
   /** A build that is not deployed. */
-  function kept(words: string, { version, sha256 }: Parcel): void {
+  function kept(words: string, { version, sha256 }: Parcel, begin: number): void {
     rest()
     const time = new Date()
     if (json) print(JSON.stringify({ event: 'edit', time: time.toISOString(), result: 'taken', version, sha256 }))
-    else shown.result(`${clock(time)} ${words} built, not deployed: ${held} - ${takeOver}`)
+    else shown.result(`${clock(momentOf(begin))} ${words} built, not deployed: ${held} - ${takeOver}`)
   }
 
   /** A swap that was not ours: whose is it? */
@@ -246,7 +272,7 @@ await task(about, async ({ flags, operands }) => {
   function finished(mine: Edit): void {
     const { parcel } = mine.order
     if (json) print(JSON.stringify(mine.record()))
-    else shown.result(mine.line(room()))
+    else shown.result(mine.line(room()), mine.tone())
     for (const trouble of mine.troubles()) say(`error: ${trouble}`)
     // what the next save would else wait for; not before the pods are done with
     if (there.kind === 'kubernetes' && current === mine) setImmediate(open)
@@ -272,11 +298,11 @@ await task(about, async ({ flags, operands }) => {
     if (error !== undefined) say(`error: ${error}`)
   }
 
-  function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }): void {
+  function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }, begin: number): void {
     rest()
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'same', version, sha256 }))
     else if (current?.over() !== false)
-      shown.result(`${clock(new Date())} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
+      shown.result(`${clock(momentOf(begin))} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
   }
 
   /** What Go said, and what went wrong besides. */
@@ -288,30 +314,35 @@ await task(about, async ({ flags, operands }) => {
     const stays = newest === undefined ? '' : `; ${newest.words} runs on`
     if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
     else
-      shown.result(`${clock(new Date())} the build failed ${((performance.now() - begin) / 1000).toFixed(2)} s${stays}`)
+      shown.result(
+        `${clock(momentOf(begin))} the build failed ${((performance.now() - begin) / 1000).toFixed(2)} s${stays}`,
+        'bad',
+      )
   }
 
   /** A line of a pod: its program's, or the agent's, of which only news is shown. */
-  function heard(pod: string, line: string): void {
+  function heard(pod: string, line: string, row: boolean): void {
     const text = clean(line)
-    if (!isTable(line)) {
+    if (!row) {
       const tail = tails.get(pod) ?? []
       tails.set(pod, [...tail, text].slice(-tailLength))
-      return say(prefix(pod, text))
+      return show(pod, text)
     }
     const [, type, , , message = '', , reason = ''] = text.split('\t')
-    const swap = message === 'killed & restarted'
-    const own = performance.now() - (swapped.get(pod) ?? -Infinity) < ownSwap
-    if (swap) swapped.delete(pod) // the next one is another's
-    if (type === 'TYPE' || (swap && own)) return
-    if (swap || held !== '') void look(pod)
-    say(prefix(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`))
+    if (type === 'TYPE') return
+    if (isSwap(text.split('\t')) && own.expected(pod)) return own.heard(pod)
+    others(pod, message, reason)
+  }
+
+  /** What the agent has done, and was not told to from here. */
+  function others(pod: string, message: string, reason = ''): void {
+    if (message === swapWord || held !== '') void look(pod)
+    show(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`)
   }
 
   function mark(pod: Pod, words: string): void {
-    swapped.set(pod.name, performance.now())
     tails.delete(pod.name)
-    say(prefix(pod.name, `── ${clock(new Date())} ${words} ──`))
+    show(pod.name, `── ${clock(new Date())} ${words} ──`)
   }
 
   function tailOf(pod: string): readonly string[] {
@@ -329,6 +360,11 @@ await task(about, async ({ flags, operands }) => {
       sayLast(`${names.join(', ')}: ${words === '' ? 'not heard of' : words} runs on - npm run switch-prod ends it`)
   }
 })
+
+/** A row that tells of an upload that was swapped in. */
+function isSwap([, , , , message, event]: readonly string[]): boolean {
+  return message === swapWord && event === 'PUT'
+}
 
 function lines(text: string): string[] {
   const trimmed = text.replace(/\n$/, '')

@@ -1,5 +1,5 @@
 // Follows what the program and the agent print in every dev pod, since the last swap.
-import { followed, isTable, prefixes, sinceSwap } from './lib/logs.ts'
+import { followed, prefixes, sinceSwap } from './lib/logs.ts'
 import { roster } from './lib/roster.ts'
 import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
@@ -19,12 +19,12 @@ await task(about, async ({ flags }) => {
   const { leftOut } = await there.pods()
   for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
   const shown = prefixes(process.stdout)
-  const logs = followed(there, (pod, line) => {
-    if (flags.agent !== true || isTable(line)) print(shown(pod, line))
+  const logs = followed(there, (pod, line, row) => {
+    if (flags.agent !== true || row) print(shown([pod], line, row))
   })
   let first = true
   await roster(there, {
-    came: (pod) => void begin(pod, first),
+    came: (pod) => logs.add(pod, first && flags.agent !== true ? lastSwap(pod) : 'start'),
     went: (pod) => {
       say(`${pod.name}: gone, or started anew`)
       logs.drop(pod)
@@ -33,10 +33,6 @@ await task(about, async ({ flags }) => {
   })
   first = false
   await new Promise(() => undefined)
-
-  async function begin(pod: Pod, present: boolean): Promise<void> {
-    logs.add(pod, present && flags.agent !== true ? await lastSwap(pod) : 'start')
-  }
 
   async function lastSwap(pod: Pod): Promise<From> {
     try {

@@ -7,9 +7,14 @@ export interface Crash {
   readonly where: string
 }
 
+/** Whether a line begins what a Go program says as it dies. */
+export function isCrash(line: string): boolean {
+  return /^(?:panic|fatal error|runtime error|SIG[A-Z]+): /.test(line)
+}
+
 /** What a Go program's last output says of its end. `own` is the folder of the developer's code, absolute. */
 export function crashOf(lines: readonly string[], own: string): Crash {
-  const at = lines.findIndex((line) => /^(?:panic|fatal error|runtime error|SIG[A-Z]+): /.test(line))
+  const at = lines.findIndex(isCrash)
   if (at < 0) return { what: '', where: '' }
   const frames = lines
     .slice(at)

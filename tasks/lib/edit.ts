@@ -4,6 +4,7 @@ import type { Parcel } from './deliver.ts'
 import type { Order, Outcome } from './fleet.ts'
 import { binaryWords } from './receipt.ts'
 import type { Pod } from './target.ts'
+import type { Tone } from './screen.ts'
 import { size } from './words.ts'
 
 export interface Edit {
@@ -15,6 +16,7 @@ export interface Edit {
    * went. Without the parts of the time, the sizes and the hash, in this order, where it is longer than `room`.
    */
   readonly line: (room: number) => string
+  readonly tone: () => Tone
   /** What went wrong, a line each; pods with the same trouble share one. */
   readonly troubles: () => string[]
   readonly record: () => Record<string, unknown>
@@ -51,7 +53,7 @@ interface Progress {
 
 /** An edit whose build is done. */
 export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed, up, late }: Told): Edit {
-  const time = clock(new Date())
+  const time = clock(momentOf(begin))
   const states = new Map<string, Progress>(
     pods.map(({ name, life }) => [
       `${name} ${life}`,
@@ -102,6 +104,10 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
         [time, parcel.version, ...of, how],
       ].map((words) => words.filter((word) => word !== '').join(' '))
       return lines.find((line) => line.length <= room) ?? lines.at(-1) ?? ''
+    },
+    tone: () => {
+      const how = result()
+      return how === 'ok' ? 'good' : how === 'gone' || how === 'overtaken' ? 'plain' : 'bad'
     },
     troubles: () => {
       const same = new Map<string, string[]>()
@@ -200,6 +206,11 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
 
 function isBad(outcome: Outcome | undefined): boolean {
   return outcome !== undefined && outcome.result !== 'running' && outcome.result !== 'already'
+}
+
+/** When that was, as performance.now() told it: that clock stands still while the machine sleeps. */
+export function momentOf(then: number): Date {
+  return new Date(Date.now() - (performance.now() - then))
 }
 
 /** The time of day. */

@@ -1,14 +1,31 @@
 // The screen of a task that goes on: lines that pass, and below them one line that still changes. Without a terminal only
 // the others are written.
+import { environment } from './settings.ts'
 import { onEnd, print, writeThrough } from './task.ts'
+
+/** How a result is to be taken. */
+export type Tone = 'good' | 'bad' | 'plain'
 
 export interface Screen {
   /** The open line, on a terminal; it stays below all others, whoever prints them. Empty: there is none. */
   readonly open: (text: string) => void
   /** A line of the result: stdout. It takes the place of the open line. */
-  readonly result: (text: string) => void
+  readonly result: (text: string, tone?: Tone) => void
   /** Characters of a line there, where stdout is the terminal. */
   readonly room: () => number
+}
+
+const codes = { good: '1;32', bad: '1;31', plain: '1' } // bold, and green or red
+
+/** Whether colours may go to a stream: a terminal, and NO_COLOR is not set. */
+export function isColoured({ isTTY }: { readonly isTTY?: boolean }): boolean {
+  const { NO_COLOR = '' } = environment()
+  return isTTY === true && NO_COLOR === ''
+}
+
+/** A line that stands out on a terminal. */
+export function outstanding(text: string, tone: Tone, stream: { readonly isTTY?: boolean }): string {
+  return isColoured(stream) ? `\x1b[${codes[tone]}m${text}\x1b[0m` : text
 }
 
 /** A screen; `quiet` has no open line. */
@@ -44,9 +61,9 @@ export function screen(quiet: boolean): Screen {
   return {
     open,
     room: () => (process.stdout.isTTY ? process.stdout.columns || 80 : Infinity),
-    result: (words) => {
+    result: (words, tone = 'plain') => {
       open('')
-      print(words)
+      print(outstanding(words, tone, process.stdout))
     },
   }
 }

@@ -1,4 +1,4 @@
-import { readdirSync, rmSync, utimesSync } from 'node:fs'
+import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { clean } from '../../tasks/lib/task.ts'
@@ -279,6 +279,21 @@ dev("--json: begun on a colleague's binary, it deploys nothing", async (loop) =>
   assert.equal([edit?.event, edit?.result], ['edit', 'taken'])
   assert.is((await told.end()).code, 130)
   loop.runs(pid, theirs)
+})
+
+dev('one’s own swap is no news, however long SETTLE is; a plain copy is, and so is a line like a row', async (loop) => {
+  loop.env.SETTLE = '4'
+  const told = await running(loop)
+  const text = loop.copy.read(main)
+  const like = '2026-11-30 10:00:00 UTC\tINFO\troot\thello\tstarted\t-'
+  const print = `\tfmt.Println(${JSON.stringify(like)})\n\taddr := flag`
+  loop.copy.file(main, text.replace('\taddr := flag', print))
+  await told.until(2)
+  await until('a line that only looks like a row', () => told.err().includes(`\nlocal | ${like}\n`))
+  assert.not.match(told.err(), /killed & restarted|── started ──/)
+  writeFileSync(`${loop.bin}-dev`, program({ version: 'copied' }), { mode: 0o755 })
+  await until('the copy', () => /^local \| ── killed & restarted ──$/m.test(told.err()))
+  assert.is((await told.end()).code, 130)
 })
 
 dev('a GO_MAIN that is none ends it', async (loop) => {

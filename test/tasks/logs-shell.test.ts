@@ -47,6 +47,22 @@ logs('logs-dev --agent shows the table alone, from its beginning', async (loop) 
   assert.is((await said).code, 130)
 })
 
+logs('logs-dev --agent shows what the agent said, and no line of a program that looks like it', async (loop) => {
+  const like = '2026-11-30 10:00:00 UTC\tINFO\troot\thello\tstarted\t-'
+  await loop.serving(program({ version: `v1\n${like}\nx` }))
+  const { child, said, out } = following(loop, ['--agent'])
+  const all = following(loop)
+  await until('the row of the start', () => /\tstarted\t/.test(out()))
+  await until('the program’s line', () => all.out().includes(`local | ${like}\n`))
+  loop.built(v2)
+  assert.is((await loop.task('deploy-dev')).code, 0)
+  await until('the swap', () => out().includes('killed & restarted'))
+  assert.not(out().includes(like))
+  for (const { child: each } of [{ child }, all]) each.kill('SIGINT')
+  assert.is((await said).code, 130)
+  await all.said
+})
+
 logs('both say what to do where nothing runs', async (loop) => {
   const nothing = failed(
     'nothing runs on local - start one with npm run switch-dev, or see the whole thing once with npm run demo',
