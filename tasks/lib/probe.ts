@@ -30,9 +30,9 @@ const limit = 20_000 // ms
 /** Bytes that Delve may take when it is tried. */
 export const delveRoom = 64_000_000
 
-// $1: BINARY; $3: the ELF interpreter that it needs, or nothing. $2: the memory limit, or 0: a Delve that is too much for it would get the program killed. Delve is the one that
-// was sent, as the agent finds it, else the image's. Whether it may trace is tried on a program that is nobody's, and that
-// never begins: Delve holds it halted, and ends.
+// $1: BINARY; $2: the memory limit, or 0: a Delve that is too much for it would get the program killed; $3: the ELF
+// interpreter that the binary needs, or nothing. Delve is the one that was sent, as the agent finds it, else the image's.
+// Whether it may trace is tried on a program that is nobody's, and that never begins: Delve holds it halted, and ends.
 const script = `
 printf 'begun=yes\\n\\n'
 for dlv in "\${1%/*}/.hotswap-\${1##*/}/bin/dlv" /tmp/.hotswap*"%\${1##*/}/bin/dlv" /dev/shm/.hotswap*"%\${1##*/}/bin/dlv" "$(command -v dlv)"; do

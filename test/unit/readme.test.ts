@@ -65,7 +65,7 @@ test('CONTRIBUTING.md says why each dependency is there', () => {
 
 test('the ways to call the agent are those of its header', () => {
   const header = text('agent/hotswap-dev').match(/^# {3}(hotswap-dev .*)$/gm) ?? []
-  assert.is(header.length, 4)
+  assert.is(header.length, 5)
   for (const line of header) assert.ok(chapter('README.md', 'The agent').includes(line.slice(4)), line)
 })
 
