@@ -460,8 +460,14 @@ export class Box {
   async close(): Promise<void> {
     for (const other of this.others) other.kill('SIGKILL')
     for (const agent of this.agents) agent.kill('SIGTERM')
-    for (const agent of this.agents) await agent.end(10)
+    for (const agent of this.agents) await this.ended(agent)
     await this.deserted()
+  }
+
+  /** Waits for the agent's end. Bash may lose a TERM that comes in a swap (README, Limits): it gets another one. */
+  private async ended(agent: Agent): Promise<void> {
+    if (this.shell.name === 'bash') await agent.end(10).catch(() => agent.kill('SIGTERM'))
+    await agent.end(10)
   }
 
   /** Kills all that was started in the box; twice, for what forked meanwhile. */
