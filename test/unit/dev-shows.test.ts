@@ -101,13 +101,15 @@ test('the time in the line is that of the save', () => {
 
 test('a result stands out on a terminal alone, and not under NO_COLOR', () => {
   const terminal = { isTTY: true }
+  const { NO_COLOR = '' } = process.env // the test runner sets it
+  delete process.env.NO_COLOR
   assert.is(outstanding('ok', 'good', terminal), '\x1b[1;32mok\x1b[0m')
   assert.is(outstanding('rolled back', 'bad', terminal), '\x1b[1;31mrolled back\x1b[0m')
   assert.is(outstanding('the same', 'plain', terminal), '\x1b[1mthe same\x1b[0m')
   assert.is(outstanding('ok', 'good', {}), 'ok')
   process.env.NO_COLOR = '1'
   assert.is(outstanding('ok', 'good', terminal), 'ok')
-  delete process.env.NO_COLOR
+  process.env.NO_COLOR = NO_COLOR
 })
 
 test.run()
