@@ -3,7 +3,7 @@ import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { sha256 } from './fixtures.ts'
-import { cases, program, throughout, until, type Box } from './harness.ts'
+import { cases, header, program, throughout, until, type Box } from './harness.ts'
 import * as proc from './proc.ts'
 
 const outside = cases('outside')
@@ -23,6 +23,17 @@ for (const [what, name] of Object.entries({
     const { agent, pid } = await box.serving()
     const { receipt } = await box.put({ version: 'v2' })
     assert.is(receipt.result, 'running')
+    assert.not(proc.alive(pid))
+    await throughout(1.5, () => agent.code === undefined, 'the agent goes on')
+    assert.ok(proc.alive(stranger.pid), 'a stranger is not touched')
+  })
+
+for (const [what, comm] of Object.entries({ nothing: '\\000', 'a tab': 'a\\tb', 'a bracket at its end': 'a)' }))
+  outside(`a process whose name is set to ${what} does not end the agent`, async (box) => {
+    const stranger = box.spawn(['sh', '-c', `printf '${comm}' >/proc/$$/comm; echo set; read _`])
+    await until(() => stranger.out.toString().includes('set'), 5, 'the stranger')
+    const { agent, pid } = await box.serving()
+    assert.is((await box.put({ version: 'v2' })).receipt.result, 'running')
     assert.not(proc.alive(pid))
     await throughout(1.5, () => agent.code === undefined, 'the agent goes on')
     assert.ok(proc.alive(stranger.pid), 'a stranger is not touched')
@@ -52,6 +63,50 @@ for (const taken of ['*', 'agent', 'receipt', 'agent receipt'])
     assert.match(second.err.toString(), /runs .* already/)
     assert.is((await box.put({ version: 'v2' })).receipt.result, 'running')
     assert.is(agent.code, undefined)
+  })
+
+for (const taken of ['the file of the lock', 'the lock', 'the state'])
+  outside(`a cleaner that takes ${taken} in the middle of an upload costs nothing`, async (box) => {
+    const { agent } = await box.serving()
+    await agent.logged('started')
+    const next = program({ version: 'v2' })
+    const upload = box.opened()
+    await upload.greeted()
+    upload.send(header(next, { version: 'mine' }))
+    upload.send(next.subarray(0, 1000))
+    await until(() => box.holders().length === 1, 5, 'the lock')
+    const place = { 'the lock': path.join(box.state, 'lock'), 'the state': box.state }[taken]
+    fs.rmSync(place ?? path.join(box.state, 'lock', box.holders()[0] ?? ''), { recursive: true })
+    upload.send(next.subarray(1000))
+    upload.eof()
+    const { receipt, code } = await upload.answer()
+    assert.equal([code, receipt.result, receipt.version, receipt.sha256], [0, 'running', 'mine', sha256(next)])
+    box.clean()
+  })
+
+for (const taken of ['the offer', 'the answer'])
+  outside(`a cleaner that takes ${taken} does not change what is said`, async (box) => {
+    const { agent } = await box.serving()
+    await agent.logged('started')
+    const next = program({ version: 'v2' })
+    const upload = box.opened()
+    await upload.greeted()
+    agent.kill('SIGSTOP')
+    upload.send(header(next, { version: 'mine' }))
+    upload.send(next)
+    upload.eof()
+    await until(() => fs.existsSync(box.staged), 10, 'the staged file')
+    if (taken === 'the offer') fs.rmSync(path.join(box.state, 'offer'))
+    else upload.kill('SIGSTOP')
+    agent.kill('SIGCONT')
+    if (taken === 'the answer') {
+      const answer = () => fs.readdirSync(box.state).find((name) => /^answer\.\d+-\d+$/.test(name))
+      fs.rmSync(path.join(box.state, await until(answer, 20, 'the answer')))
+      upload.kill('SIGCONT')
+    }
+    const { receipt, code } = await upload.answer()
+    assert.equal([code, receipt.result, receipt.sha256], [0, 'running', sha256(next)])
+    assert.is(receipt.version, 'mine')
   })
 
 outside('a cleaner that takes the log: the next row comes with the header', async (box) => {
