@@ -214,7 +214,7 @@ dev.needing('script')(
       ])
       let out = ''
       child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
-      await until('the edit', () => / ok\r?\n/.test(out), 60)
+      await until('the edit', () => / ok\x1b\[0m\r?\n/.test(out), 60)
       child.stdin?.write('\x03')
       await said
       // each drawing of the open line begins anew
