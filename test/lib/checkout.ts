@@ -81,7 +81,7 @@ export function checkout(): Checkout {
     launch(name, args = [], { env = {}, limit = 60_000, input } = {}) {
       const child = spawn(
         process.execPath,
-        [...(name.includes('/') ? ['--import', 'tsx', join(dir, name)] : [compiled(dir, name)]), ...args],
+        [...(name.includes('/') ? ['--import', 'tsx/esm', join(dir, name)] : [compiled(dir, name)]), ...args],
         {
           cwd: dir,
           env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
