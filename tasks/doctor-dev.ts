@@ -108,11 +108,11 @@ async function built({ binary }: Settings, tell: (found: Finding) => void): Prom
 /** Says which permissions are missing; false where no pod can be reached without them, or the cluster does not answer. */
 async function permitted(
   cluster: Cluster,
-  { manifest }: Settings,
+  chosen: Settings,
   tell: (found: Finding) => void,
   made: <T>(check: string, work: () => Promise<T>) => Promise<T | undefined>,
 ): Promise<boolean> {
-  const all = needs(await kindsOf(manifest))
+  const all = needs(await kindsOf(chosen.manifest, chosen))
   const answers = await made('cluster', () => Promise.all(all.map((need) => allowed(cluster, need))))
   if (answers === undefined) return false
   const missing = all.filter((_, index) => answers[index] === false)

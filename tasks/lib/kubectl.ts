@@ -4,6 +4,7 @@ import { isIP } from 'node:net'
 import { meaning } from './complaint.ts'
 import { at, text } from './json.ts'
 import { sorted } from './pods.ts'
+import type { Meaning } from './selection.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
 import type { Forward, LeftOut, Target } from './target.ts'
@@ -34,7 +35,7 @@ export async function cluster(settings: Settings): Promise<Cluster> {
     kubectl(['config', 'view', '--minify', '-o', 'json', ...(named === '' ? [] : ['--context', named])]).catch(
       noContext,
     ),
-    namespacesIn([settings.manifestDev, settings.manifest]),
+    namespacesIn([settings.manifestDev, settings.manifest], settings),
   ])
   const config: unknown = JSON.parse(view)
   const context = text(config, 'current-context') || named
@@ -89,11 +90,11 @@ interface Named {
 }
 
 /** Those that the first manifest names that names any. The parser of YAML takes 0.1 s to load: only where there is a name to be found. */
-async function namespacesIn([manifest = '', ...others]: readonly string[]): Promise<Named> {
+async function namespacesIn([manifest = '', ...others]: readonly string[], meaning: Meaning): Promise<Named> {
   let found: string[] = []
   if (existsSync(manifest) && readFileSync(manifest, 'utf8').includes('namespace'))
-    found = (await import('./workloads.ts')).manifestNamespaces(manifest)
-  return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others)
+    found = (await import('./selection.ts')).namespacesOf((await import('./objects.ts')).manifestOf(manifest), meaning)
+  return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others, meaning)
 }
 
 /** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) where the first two differ. */

@@ -1,5 +1,6 @@
 // Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
 import type { Cluster } from './kubectl.ts'
+import type { Meaning } from './selection.ts'
 import { UserError } from './task.ts'
 
 /** A permission that the tasks need; any one of its verbs will do. */
@@ -39,11 +40,11 @@ export async function allowed(cluster: Cluster, { verbs, resource }: Need): Prom
   return false
 }
 
-/** The resources of a manifest's workloads: `deployment.apps`. Those of the bundled example where it cannot be read. */
-export async function kindsOf(manifest: string): Promise<string[]> {
-  const { workloads } = await import('./workloads.ts')
+/** The resources of the workloads that are meant: `deployments.apps`. Those of the bundled example where they cannot be read. */
+export async function kindsOf(file: string, meaning: Meaning): Promise<string[]> {
+  const [{ manifestOf }, { selectionOf }] = await Promise.all([import('./objects.ts'), import('./selection.ts')])
   try {
-    const kinds = workloads(manifest).map(({ kind }) => kind.toLowerCase())
+    const kinds = selectionOf(manifestOf(file), meaning).mine.map(({ kind }) => kind.toLowerCase())
     return [...new Set(kinds)].map((kind) => (kind === 'pod' ? 'pods' : `${kind}s.apps`))
   } catch (error) {
     if (error instanceof UserError) return ['deployments.apps']

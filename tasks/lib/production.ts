@@ -21,10 +21,11 @@ export const CLUSTER_METADATA = [
 ] as const
 export const CLUSTER_ANNOTATIONS = ['deployment.kubernetes.io/revision', PRODUCTION] as const
 
-/** The workloads that are in the cluster, as it has them. Throws UserError. */
-export async function live(cluster: Cluster, wanted: readonly Workload[]): Promise<unknown[]> {
-  if (wanted.length === 0) return []
-  const answer = await cluster.read(['get', ...wanted.map(named), '--ignore-not-found', '-o', 'json'])
+/** The objects that are in the cluster, as it has them. Throws UserError. */
+export async function live(cluster: Cluster, wanted: readonly unknown[]): Promise<unknown[]> {
+  const names = wanted.filter((object) => text(object, 'metadata', 'name') !== '').map(named)
+  if (names.length === 0) return []
+  const answer = await cluster.read(['get', ...names, '--ignore-not-found', '-o', 'json'])
   if (answer.trim() === '') return []
   const found: unknown = JSON.parse(answer)
   return text(found, 'kind') === 'List' ? [...items(found)] : [found]
@@ -32,7 +33,14 @@ export async function live(cluster: Cluster, wanted: readonly Workload[]): Promi
 
 /** Whether its pods run the agent. */
 export function isDev(object: unknown): boolean {
-  return podsOf(object).some((container) => runsAgent(container))
+  return agentContainers(object).length > 0
+}
+
+/** The names of its containers that run the agent. Pure. */
+export function agentContainers(object: unknown): string[] {
+  return podsOf(object)
+    .filter(runsAgent)
+    .map((container) => text(container, 'name'))
 }
 
 /** An object as it could be made again. Pure. */
@@ -67,7 +75,7 @@ export async function keep(
     const annotations = { ...own, ...(applied === undefined ? {} : { [LAST_APPLIED]: JSON.stringify(applied) }) }
     if (Object.keys(annotations).length === 0) continue
     const patch = JSON.stringify({ metadata: { annotations } })
-    await cluster.read(['patch', named(workloadOf(object)), '--type=merge', '--patch', patch])
+    await cluster.read(['patch', named(object), '--type=merge', '--patch', patch])
   }
 }
 
@@ -112,9 +120,7 @@ export async function bringBack(cluster: Cluster, found: readonly unknown[]): Pr
     const parts = [['spec'], ['metadata', 'labels'], ['metadata', 'annotations']]
     const patch = parts.map((path) => ({ op: 'add', path: `/${path.join('/')}`, value: at(object, ...path) ?? {} }))
     const how = ['--type=json', '--patch', JSON.stringify(patch)]
-    say(
-      `${(await cluster.read(['patch', named(workloadOf(object)), ...how, '-o', 'name'])).trim()} is as it was before`,
-    )
+    say(`${(await cluster.read(['patch', named(object), ...how, '-o', 'name'])).trim()} is as it was before`)
   }
   return back
 }
@@ -126,6 +132,14 @@ export function isUnchanged(object: unknown, manifest: unknown): boolean {
   const applied: unknown = JSON.parse(json)
   const same = (...path: string[]) => isDeepStrictEqual(plain(at(applied, ...path)), plain(at(manifest, ...path)))
   return same('spec') && same('metadata', 'labels') && same('metadata', 'annotations')
+}
+
+/** Whether two states of an object say different things of what it is for: what a cluster adds is no matter. Pure. */
+export function differs(a: unknown, b: unknown): boolean {
+  const own = (object: unknown) => without(object, ['metadata', 'status'])
+  const said = (object: unknown, key: string) => at(object, 'metadata', key)
+  const same = (key: string) => isDeepStrictEqual(plain(said(a, key)), plain(said(b, key)))
+  return !isDeepStrictEqual(own(a), own(b)) || !same('labels')
 }
 
 /** Who else sees to it that an object is as it should be. */
@@ -167,10 +181,6 @@ export function keeper(object: unknown): Keeper | undefined {
   const of = release === '' ? '' : ` (release ${release})`
   const who = `is kept by Helm${of}: its next upgrade or rollback takes this back`
   return { who, first: 'run npm run switch-prod before one', then: '' }
-}
-
-function workloadOf(object: unknown): Pick<Workload, 'kind' | 'name'> {
-  return { kind: text(object, 'kind'), name: text(object, 'metadata', 'name') }
 }
 
 function podsOf(object: unknown): readonly unknown[] {

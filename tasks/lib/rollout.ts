@@ -6,36 +6,36 @@ import type { Settings } from './settings.ts'
 import { statusOf } from './status.ts'
 import type { Target } from './target.ts'
 import { onEnd, say, UserError } from './task.ts'
-import { bringBack, isDev, isUnchanged, keep, keeper, live, production } from './production.ts'
-import { awaited, isSame, named, trouble, workloads, type Workload } from './workloads.ts'
+import { manifestOf, type Manifest } from './objects.ts'
+import { bringBack, differs, isDev, isUnchanged, keep, keeper, live, production } from './production.ts'
+import { narrowed, selectionOf, type Meaning, type Selection } from './selection.ts'
+import { awaited, isSame, named, trouble, workloadsIn, type Workload } from './workloads.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it
 const step = 500 // ms
 // ms that a fault must stand: what the run before has left (a pod with the old image, a quota that has just gone) may still show
 const stands = 10_000
 
+/** What kubectl apply gets: a file, or a text on its standard input. */
+interface Input {
+  readonly from: string
+  readonly text?: string
+}
+
 /**
- * Applies the manifest, after a dry run on the server. Where a workload's selector is immutable and differs, that one
- * workload is deleted by name first, which it says. Throws UserError; nothing is changed where the dry run fails.
+ * Applies workloads and other objects, after a dry run on the server. Where a workload's selector is immutable and
+ * differs, that one workload is deleted by name first, which it says. Throws UserError; nothing is changed where the dry run fails.
  * @param before is called once the dry run has gone well, with what it made; after the change where a workload was deleted.
  */
 async function apply(
   cluster: Cluster,
-  manifest: string,
+  input: Input,
+  mine: readonly Workload[],
   before: (then: readonly unknown[]) => Promise<void> = async () => undefined,
 ): Promise<void> {
-  if (!existsSync(manifest))
-    throw new UserError(
-      `there is no ${manifest} - run npm run generate-deployment-dev, or set MANIFEST and MANIFEST_DEV`,
-    )
-  cluster.guard()
-  const mine = workloads(manifest)
-  const tried = async () => {
-    const then: unknown = JSON.parse(await cluster.read(['apply', '--dry-run=server', '-o', 'json', '-f', manifest]))
-    return text(then, 'kind') === 'List' ? items(then) : [then]
-  }
+  const tried = () => dryRun(cluster, input)
   const applied = async () => {
-    for (const line of (await cluster.read(['apply', '-f', manifest])).trim().split('\n')) say(line)
+    for (const line of (await cluster.read(['apply', '-f', input.from], input.text)).trim().split('\n')) say(line)
   }
   try {
     await before(await tried())
@@ -43,12 +43,56 @@ async function apply(
     const found = error instanceof UserError ? immutable(error.message, mine) : undefined
     if (found === undefined) throw error
     say(`${found.kind} ${found.name} has another selector, which cannot be changed: it is deleted and made anew`)
-    await cluster.read(['delete', named(found), '--wait=true', '--timeout=15s'])
+    await cluster.read(['delete', named(found.object), '--wait=true', '--timeout=15s'])
     await tried()
     await applied()
     return before([])
   }
   await applied()
+}
+
+/** What the cluster would make of it. Throws UserError where it would refuse it. */
+async function dryRun(cluster: Cluster, { from, text: input }: Input): Promise<readonly unknown[]> {
+  const then: unknown = JSON.parse(await cluster.read(['apply', '--dry-run=server', '-o', 'json', '-f', from], input))
+  return text(then, 'kind') === 'List' ? items(then) : [then]
+}
+
+/**
+ * What is to be applied of a manifest: the workloads with what belongs to them alone, and of what others use too what is not
+ * there yet. Says what stays as it is. Throws UserError.
+ */
+async function chosenOf(cluster: Cluster, manifest: Manifest, selection: Selection): Promise<Input> {
+  const { mine, own, shared } = selection
+  if (mine.length + own.length === manifest.objects.length) return { from: manifest.file }
+  const there = await live(cluster, shared).catch((error: unknown) => {
+    if (!(error instanceof UserError) || !error.message.includes('forbidden')) throw error
+    say(`warning: what is not for ${names(mine)} alone stays as it is: ${error.message}`)
+    return shared
+  })
+  const isThere = (object: unknown) => there.some((each) => isSame(each, object))
+  const present = manifest.textOf(shared.filter(isThere))
+  // who may not even try it is told nothing of it
+  const then = present === '' ? [] : await dryRun(cluster, { from: '-', text: present }).catch(() => [])
+  for (const object of there) {
+    const after = then.find((each) => isSame(each, object))
+    if (after === undefined || !differs(object, after)) continue
+    const why = `stays as it is, though ${manifest.file} has it otherwise: it is not for ${names(mine)} alone`
+    say(`warning: ${nameOf(object)} ${why} - kubectl apply -f ${manifest.file} changes it, and all else`)
+  }
+  const missing = shared.filter((object) => !isThere(object))
+  return { from: '-', text: manifest.textOf([...objectsOf(mine), ...own, ...missing]) }
+}
+
+function names(all: readonly Workload[]): string {
+  return all.map(({ object }) => nameOf(object)).join(', ')
+}
+
+/** Names the workloads that are not meant. */
+function sayOthers({ mine, others }: Pick<Selection, 'mine' | 'others'>, { selector, container }: Meaning): void {
+  const left = workloadsIn(others)
+  if (left.length === 0 || mine.length === 0) return
+  const means = `SELECTOR=${selector}${container === '' ? '' : ` CONTAINER=${container}`}`
+  say(`left as they are: ${names(left)} (${means} means ${names(mine)})`)
 }
 
 /** The workload whose selector the server refuses to change; undefined where anything else is wrong too: nothing is deleted. */
@@ -68,7 +112,7 @@ async function settled(
   selector: string,
   stuck: () => Promise<string | undefined> = async () => undefined,
 ): Promise<void> {
-  const names = mine.filter(({ kind }) => kind !== 'Pod').map(named)
+  const names = mine.filter(({ kind }) => kind !== 'Pod').map(({ object }) => named(object))
   if (names.length === 0) return
   const said = new Set<string>() // a pull that fails says two things in turn
   let [going, hopeful, asked] = [true, Date.now(), Date.now()]
@@ -102,19 +146,27 @@ function hopeless(now: string): boolean {
 }
 
 type OnCluster = Extract<Target, { kind: 'kubernetes' }>
-type Chosen = Pick<Settings, 'manifestDev' | 'manifest' | 'selector'>
+type Chosen = Pick<Settings, 'manifestDev' | 'manifest'> & Meaning
 
-/** Applies the dev manifest, keeps what was there before, and waits for its pods. Throws UserError. */
-export async function rollOutDev(there: OnCluster, { manifestDev, manifest, selector }: Chosen): Promise<void> {
+/**
+ * Applies what the dev manifest has of the workload that is meant, keeps what was there before, and waits for its pods.
+ * Throws UserError.
+ */
+export async function rollOutDev(there: OnCluster, chosen: Chosen): Promise<void> {
   const { cluster } = there
+  const { manifestDev, manifest, selector } = chosen
   warnIfOlder(manifestDev, manifest)
-  const mine = workloads(manifestDev)
-  const found = await live(cluster, mine)
+  const dev = manifestOf(manifestDev)
+  const selection = selectionOf(dev, chosen)
+  const { mine } = selection
+  cluster.guard()
+  sayOthers(selection, chosen)
+  const found = await live(cluster, objectsOf(mine))
   for (const object of found) {
     const { who, first } = keeper(object) ?? {}
     if (who !== undefined) say(`warning: ${nameOf(object)} ${who} - ${first}`)
   }
-  await apply(cluster, manifestDev, (then) => keep(cluster, found, then, mine))
+  await apply(cluster, await chosenOf(cluster, dev, selection), mine, (then) => keep(cluster, found, then, mine))
   await settled(cluster, mine, selector, () => withoutBinary(there))
 }
 
@@ -133,19 +185,25 @@ async function withoutBinary(there: OnCluster): Promise<string | undefined> {
   return undefined
 }
 
+const nothing: Selection = { mine: [], own: [], shared: [], others: [] }
+
 /**
- * Brings back what was there before switch-dev, exactly; the production manifest is applied where that is not known, or it
- * has changed since. Waits for the pods. Throws UserError.
+ * Brings back what the workload that is meant was before switch-dev, exactly; the production manifest is applied where that is
+ * not known, or it has changed since. Waits for the pods. Throws UserError.
  */
-export async function rollOutProduction(cluster: Cluster, { manifestDev, manifest, selector }: Chosen): Promise<void> {
+export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promise<void> {
   cluster.guard()
-  const [mine = [], theirs = []] = [manifestDev, manifest].map((file) => (existsSync(file) ? workloads(file) : []))
-  const isNamed = (object: unknown) => theirs.some((each) => isSame(each.object, object))
-  const own = await live(cluster, mine)
+  const { manifestDev, manifest, selector } = chosen
+  const [dev, prod] = [manifestDev, manifest].map((file) => (existsSync(file) ? manifestOf(file) : undefined))
+  const { mine, others } = dev === undefined ? nothing : selectionOf(dev, chosen)
+  const own = await live(cluster, objectsOf(mine))
+  const isNamed = (object: unknown) => workloadsIn(prod?.objects ?? []).some((each) => isSame(each.object, object))
   // where the dev manifest came from a cluster or a pipe, MANIFEST may be another service's
   const foreign = own.length > 0 && !own.some(isNamed)
-  const others = theirs.filter((each) => !own.some((object) => isSame(each.object, object)))
-  const found = foreign ? own : [...own, ...(await live(cluster, others))]
+  const theirs = prod === undefined || foreign ? nothing : selectionOf(prod, chosen, mine)
+  sayOthers(foreign ? { mine, others } : theirs, chosen)
+  const rest = theirs.mine.filter((each) => !own.some((object) => isSame(each.object, object)))
+  const found = [...own, ...inDev(await live(cluster, objectsOf(rest)), chosen)]
   const lost = found.find((object) => isDev(object) && production(object) === undefined && !isNamed(object))
   if (lost !== undefined)
     throw new UserError(
@@ -153,13 +211,29 @@ export async function rollOutProduction(cluster: Cluster, { manifestDev, manifes
     )
   const back = await bringBack(cluster, found)
   const isBack = ({ object }: Workload) => back.some((each) => isSame(each, object) && isUnchanged(each, object))
+  // what ran as production beside a dev one is nobody's business here
+  const isOther = ({ object }: Workload) =>
+    back.length > 0 && found.some((each) => isSame(each, object) && !isDev(each))
+  const open = theirs.mine.filter((each) => !isBack(each) && !isOther(each))
   if (foreign) say(`${manifest} names none of it: it is not applied`)
-  else if (theirs.length === 0 || !theirs.every(isBack)) await apply(cluster, manifest)
+  else if (prod === undefined)
+    throw new UserError(`there is no ${manifest} - put the production manifest into .env: MANIFEST=PATH`)
+  else if (open.length > 0 || theirs.mine.length === 0)
+    await apply(cluster, await chosenOf(cluster, prod, { ...theirs, mine: open }), open)
   for (const object of found) {
     const { who, then } = keeper(object) ?? { then: '' }
     if (then !== '') say(`warning: ${nameOf(object)} ${who} - once you have production back: ${then}`)
   }
-  await settled(cluster, foreign ? mine : theirs, selector)
+  await settled(cluster, foreign ? mine : theirs.mine, selector)
+}
+
+/** Of several workloads those that run the agent: a colleague may have another one of the same labels. */
+function inDev(objects: readonly unknown[], chosen: Chosen): readonly unknown[] {
+  return objectsOf(narrowed(workloadsIn(objects), chosen))
+}
+
+function objectsOf(workloads: readonly Workload[]): unknown[] {
+  return workloads.map(({ object }) => object)
 }
 
 /** Warns where the production manifest was edited after the dev manifest was made. */

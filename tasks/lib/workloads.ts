@@ -1,10 +1,6 @@
 // The workloads of a manifest: which objects make pods, where, and how far a cluster has come with them.
-import { readFileSync } from 'node:fs'
-import { parseAllDocuments } from 'yaml'
 import { at, items, nameOf, text } from './json.ts'
 import { whyWaiting } from './pods.ts'
-import { UserError } from './task.ts'
-import { withSeparators } from './yaml-text.ts'
 
 /** An object that makes pods for as long as it exists. */
 export interface Workload {
@@ -17,8 +13,8 @@ export interface Workload {
 }
 
 /** How kubectl names it: `deployment/hello`. */
-export function named({ kind, name }: Pick<Workload, 'kind' | 'name'>): string {
-  return `${kind.toLowerCase()}/${name}`
+export function named(object: unknown): string {
+  return `${text(object, 'kind').toLowerCase()}/${text(object, 'metadata', 'name')}`
 }
 
 /** Whether two objects are of one kind and name. */
@@ -26,22 +22,9 @@ export function isSame(a: unknown, b: unknown): boolean {
   return text(a, 'kind') === text(b, 'kind') && text(a, 'metadata', 'name') === text(b, 'metadata', 'name')
 }
 
-/** The workloads of a manifest file. Throws UserError where there is none to read. */
-export function workloads(file: string): Workload[] {
-  let source: string
-  try {
-    source = readFileSync(file, 'utf8')
-  } catch {
-    throw new UserError(
-      `there is no ${file} - set MANIFEST and MANIFEST_DEV in .env, or run npm run generate-deployment-dev`,
-    )
-  }
-  const documents = parseAllDocuments(withSeparators(source), { version: '1.1', merge: true })
-  const fault = Array.isArray(documents) ? documents.flatMap(({ errors }) => errors)[0] : undefined
-  if (fault !== undefined) throw new UserError(`${file}: ${fault.message.split('\n')[0]}`)
-  return documents
-    .map((document) => ('toJS' in document ? (document.toJS() as unknown) : undefined))
-    .flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value]))
+/** The workloads among some objects: a Job ends by itself. */
+export function workloadsIn(objects: readonly unknown[]): Workload[] {
+  return objects
     .filter(
       (value) => text(value, 'kind') === 'Pod' || at(value, 'spec', 'template', 'spec', 'containers') !== undefined,
     )
@@ -54,9 +37,11 @@ export function workloads(file: string): Workload[] {
     }))
 }
 
-/** The namespaces that a manifest's workloads name, each once. */
-export function manifestNamespaces(file: string): string[] {
-  return [...new Set(workloads(file).map(({ namespace }) => namespace))].filter((namespace) => namespace !== '')
+/** The labels of its pods. */
+export function podLabels(workload: unknown): unknown {
+  return text(workload, 'kind') === 'Pod'
+    ? at(workload, 'metadata', 'labels')
+    : at(workload, 'spec', 'template', 'metadata', 'labels')
 }
 
 /** How far a Deployment, StatefulSet or DaemonSet is, from its JSON: what is still awaited, or undefined when it is up. */
