@@ -1,7 +1,9 @@
 // Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
+import { text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
 import type { Meaning } from './selection.ts'
 import { UserError } from './task.ts'
+import { groupOf } from './workloads.ts'
 
 /** A permission that the tasks need; any one of its verbs will do. */
 export interface Need {
@@ -44,10 +46,20 @@ export async function allowed(cluster: Cluster, { verbs, resource }: Need): Prom
 export async function kindsOf(file: string, meaning: Meaning): Promise<string[]> {
   const [{ manifestOf }, { selectionOf }] = await Promise.all([import('./objects.ts'), import('./selection.ts')])
   try {
-    const kinds = selectionOf(manifestOf(file), meaning).mine.map(({ kind }) => kind.toLowerCase())
-    return [...new Set(kinds)].map((kind) => (kind === 'pod' ? 'pods' : `${kind}s.apps`))
+    return [...new Set(selectionOf(manifestOf(file), meaning).mine.map(({ object }) => resourceOf(object)))]
   } catch (error) {
     if (error instanceof UserError) return ['deployments.apps']
     throw error
   }
+}
+
+/** The resource of an object's kind, as its group names it: `statefulsets.apps`. */
+function resourceOf(object: unknown): string {
+  const kind = text(object, 'kind').toLowerCase()
+  const plural = /(?:s|x|ch|sh)$/.test(kind)
+    ? `${kind}es`
+    : /[^aeiou]y$/.test(kind)
+      ? kind.replace(/y$/, 'ies')
+      : `${kind}s`
+  return [plural, groupOf(object)].filter((part) => part !== '').join('.')
 }

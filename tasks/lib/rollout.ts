@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs'
 import { items, nameOf, text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
+import { selectorFor } from './labels.ts'
 import type { Settings } from './settings.ts'
 import { statusOf } from './status.ts'
 import type { Target } from './target.ts'
@@ -9,7 +10,8 @@ import { onEnd, say, UserError } from './task.ts'
 import { manifestOf, type Manifest } from './objects.ts'
 import { bringBack, differs, isDev, isUnchanged, keep, keeper, live, production } from './production.ts'
 import { narrowed, selectionOf, type Meaning, type Selection } from './selection.ts'
-import { awaited, isSame, named, trouble, workloadsIn, type Workload } from './workloads.ts'
+import { inTheWay, withoutPods } from './rollout-warnings.ts'
+import { awaited, isNoticed, isSame, named, podLabels, trouble, workloadsIn, type Workload } from './workloads.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it
 const step = 500 // ms
@@ -102,8 +104,8 @@ function immutable(complaint: string, mine: readonly Workload[]): Workload | und
 }
 
 /**
- * Waits until every workload is up, says what is awaited when that changes. Throws UserError at the limit,
- * with the reason from the pods' own state.
+ * Waits until every workload is up, says what is awaited when that changes; returns them as they are then. Throws UserError
+ * where they will not come up by themselves, and at the limit, with the reason from the pods' own state.
  * @param stuck is asked now and then why waiting is in vain.
  */
 async function settled(
@@ -111,18 +113,29 @@ async function settled(
   mine: readonly Workload[],
   selector: string,
   stuck: () => Promise<string | undefined> = async () => undefined,
-): Promise<void> {
+): Promise<readonly unknown[]> {
   const names = mine.filter(({ kind }) => kind !== 'Pod').map(({ object }) => named(object))
-  if (names.length === 0) return
+  if (names.length === 0) return []
   const said = new Set<string>() // a pull that fails says two things in turn
   let [going, hopeful, asked] = [true, Date.now(), Date.now()]
   onEnd(() => void (going = false))
   for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
-    const answer: unknown = JSON.parse(await cluster.read(['get', ...names, '-o', 'json']))
+    const [answer, found]: unknown[] = (
+      await Promise.all([
+        cluster.read(['get', ...names, '-o', 'json']),
+        cluster.read(['get', 'pods', '-l', selector, '-o', 'json']),
+      ])
+    ).map((json) => JSON.parse(json))
     const list = text(answer, 'kind') === 'List' ? items(answer) : [answer]
-    const open = list.map(awaited).filter((what) => what !== undefined)
-    if (open.length === 0) return
-    const pods = items(JSON.parse(await cluster.read(['get', 'pods', '-l', selector, '-o', 'json'])))
+    const pods = items(found)
+    const states = list.map((object) => ({ object, what: awaited(object, pods) }))
+    const open = states.map(({ what }) => what).filter((what) => what !== undefined)
+    if (open.length === 0) return list
+    const way = states
+      .filter(({ what }) => what !== undefined && isNoticed(what))
+      .map(({ object }) => inTheWay(object, selector, pods))
+      .find((what) => what !== undefined)
+    if (way !== undefined) throw new UserError(way)
     const why = pods.map(trouble).filter((what) => what !== undefined)
     const now = [...open, ...why].join('; ')
     if (!said.has(now)) say(`waiting: ${now}`)
@@ -136,6 +149,7 @@ async function settled(
     if (Date.now() > end || Date.now() - hopeful > stands)
       throw new UserError(`the pods did not come up: ${now} - correct that, then run the command again`)
   }
+  return []
 }
 
 /** What more waiting will not mend. */
@@ -167,7 +181,19 @@ export async function rollOutDev(there: OnCluster, chosen: Chosen): Promise<void
     if (who !== undefined) say(`warning: ${nameOf(object)} ${who} - ${first}`)
   }
   await apply(cluster, await chosenOf(cluster, dev, selection), mine, (then) => keep(cluster, found, then, mine))
-  await settled(cluster, mine, selector, () => withoutBinary(there))
+  const up = await settled(cluster, mine, selector, () => withoutBinary(there))
+  const empty = up.map(withoutPods)
+  const [why] = empty
+  if (why !== undefined && !empty.includes(undefined)) throw new UserError(why)
+  const { pods, leftOut } = await there.anyPods()
+  if (up.length > 0 && pods.length + leftOut.length === 0) throw unmatched(mine, selector)
+}
+
+/** What is up has other labels. */
+function unmatched(mine: readonly Workload[], selector: string): UserError {
+  const own = selectorFor(podLabels(mine[0]?.object), [])
+  const way = own === undefined ? 'give its pods labels in MANIFEST' : `put into .env: SELECTOR=${own}`
+  return new UserError(`${names(mine)}: up, and SELECTOR=${selector} matches none of its pods - ${way}`, 2)
 }
 
 /** An agent that has nothing to run, and how to give it something; undefined where there is none. */

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { nameOf } from '../../tasks/lib/json.ts'
 import { manifestOf, type Manifest } from '../../tasks/lib/objects.ts'
+import { kindsOf } from '../../tasks/lib/permissions.ts'
 import { namespacesOf, selectionOf, type Meaning } from '../../tasks/lib/selection.ts'
 import { suite } from '../lib/suite.ts'
 
@@ -133,6 +134,20 @@ selection('a document is applied byte for byte, a List with those of its items a
   assert.is(aliased.textOf(aliased.objects.slice(1)), '---\n{"kind":"List","items":[{"kind":"B","spec":{"x":1}}]}\n')
   const stream = read('{"kind": "A"}\n{"kind": "B"}\n')
   assert.is(stream.textOf(stream.objects.slice(1)), '---\n{"kind": "B"}\n')
+})
+
+selection('is asked for by the resources of its kinds, each in its group', async ({ dir, read }) => {
+  const kinds = [
+    ['apps/v1', 'Deployment', 'deployments.apps'],
+    ['argoproj.io/v1alpha1', 'Rollout', 'rollouts.argoproj.io'],
+    ['apps.kruise.io/v1beta1', 'StatefulSet', 'statefulsets.apps.kruise.io'],
+    ['example.com/v1', 'Proxy', 'proxies.example.com'],
+  ] as const
+  for (const [apiVersion, kind, resource] of kinds) {
+    const text = deployment('web').replace('Deployment', `${kind}\napiVersion: ${apiVersion}`)
+    read([text, deployment('api', undefined, '/api')].join('---\n'))
+    assert.equal(await kindsOf(join(dir, 'm.yml'), meaning('app=web')), [resource])
+  }
 })
 
 selection.run()
