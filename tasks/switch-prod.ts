@@ -13,7 +13,8 @@ await task(about, async () => {
     const { stopSandbox } = await import('./lib/local.ts')
     say((await stopSandbox(chosen)) ? 'the agent and its program have ended' : 'nothing ran')
   } else {
-    await (await import('./lib/rollout.ts')).rollOutProduction(there.cluster, chosen)
-    say('production is back')
+    const { rollOutProduction } = await import('./lib/rollout.ts')
+    const isBack = await rollOutProduction(there.cluster, chosen)
+    say(isBack ? 'production is back' : 'nothing ran there before switch-dev: nothing runs there now')
   }
 })

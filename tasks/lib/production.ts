@@ -8,6 +8,8 @@ import { isSame, named, type Workload } from './workloads.ts'
 
 /** The annotation of a workload that holds what it was before switch-dev. */
 export const PRODUCTION = 'hotswap-dev/production'
+/** The annotation of a workload that holds what switch-dev alone has made with it: how kubectl names it, and its uid. */
+export const MADE = 'hotswap-dev/made'
 /** What kubectl apply takes for its own, and removes where the next manifest lacks it. */
 export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
 /** What a cluster adds to the metadata of an object: it cannot be applied again, or says nothing. */
@@ -19,7 +21,7 @@ export const CLUSTER_METADATA = [
   'creationTimestamp',
   'selfLink',
 ] as const
-export const CLUSTER_ANNOTATIONS = ['deployment.kubernetes.io/revision', PRODUCTION] as const
+export const CLUSTER_ANNOTATIONS = ['deployment.kubernetes.io/revision', PRODUCTION, MADE] as const
 
 /** The objects that are in the cluster, as it has them. Throws UserError. */
 export async function live(cluster: Cluster, wanted: readonly unknown[]): Promise<unknown[]> {
@@ -53,8 +55,62 @@ export function kept(object: unknown): unknown {
 
 /** What an object was before switch-dev; undefined where nothing says it. */
 export function production(object: unknown): unknown {
-  const json = at(object, 'metadata', 'annotations', PRODUCTION)
+  const json = annotation(object, PRODUCTION)
   return typeof json === 'string' ? (JSON.parse(json) as unknown) : undefined
+}
+
+/** What switch-dev alone has made with a workload, by its name for kubectl, with its uid. */
+export function madeWith(object: unknown): ReadonlyMap<string, string> {
+  const json = annotation(object, MADE)
+  const made: unknown = typeof json === 'string' ? JSON.parse(json) : undefined
+  return new Map(Object.entries(record(made)).map(([name, uid]) => [name, String(uid)]))
+}
+
+/** Whether switch-dev alone has made a workload: nothing was there before. */
+export function isMade(object: unknown): boolean {
+  return isDev(object) && production(object) === undefined && madeWith(object).has(named(object))
+}
+
+/** Whether what is made once is never taken away: others may have put something into it. */
+const stays = (object: unknown): boolean =>
+  /^(?:Namespace|PersistentVolume(?:Claim)?|CustomResourceDefinition)$/.test(text(object, 'kind'))
+
+/**
+ * Notes at a workload what was made with it, so that switch-prod takes it away; `wanted` are those objects as the manifest has
+ * them. Throws UserError.
+ */
+export async function noteMade(cluster: Cluster, workload: unknown, wanted: readonly unknown[]): Promise<void> {
+  const made = await live(
+    cluster,
+    wanted.filter((object) => !stays(object)),
+  )
+  const [own] = await live(cluster, [workload])
+  if (made.length === 0 || own === undefined) return
+  const all = [...madeWith(own), ...made.map((object) => [named(object), text(object, 'metadata', 'uid')])]
+  const patch = { metadata: { annotations: { [MADE]: JSON.stringify(Object.fromEntries(all)) } } }
+  await cluster.read(['patch', named(workload), '--type=merge', '--patch', JSON.stringify(patch)])
+}
+
+/**
+ * Takes away what switch-dev alone has made with a workload, and is still that; the workload itself where it is one of it.
+ * Throws UserError.
+ */
+export async function takeAway(cluster: Cluster, workload: unknown): Promise<void> {
+  const made = madeWith(workload)
+  if (made.size === 0) return
+  const answer = await cluster.read(['get', ...made.keys(), '--ignore-not-found', '-o', 'json'])
+  const found: unknown = answer.trim() === '' ? undefined : JSON.parse(answer)
+  const there = text(found, 'kind') === 'List' ? items(found) : [found]
+  const own = named(workload)
+  const gone = there.filter((object) => {
+    const isItself = named(object) === own
+    return isItself ? isMade(workload) : made.get(named(object)) === text(object, 'metadata', 'uid')
+  })
+  for (const object of gone) {
+    const how = ['--ignore-not-found', '--cascade=foreground', '--wait=false', '-o', 'name']
+    const name = (await cluster.read(['delete', named(object), ...how])).trim()
+    if (name !== '') say(`${name} is gone: switch-dev had made it`)
+  }
 }
 
 /**
@@ -68,7 +124,14 @@ export async function keep(
   manifests: readonly Workload[],
 ): Promise<void> {
   for (const object of found) {
-    const own = isDev(object) ? {} : { [PRODUCTION]: JSON.stringify(kept(object)) }
+    // one that is made anew has no annotation any more
+    const before = then.length > 0 ? [] : [PRODUCTION, MADE].filter((key) => annotation(object, key) !== undefined)
+    const own = isDev(object)
+      ? Object.fromEntries(before.map((key) => [key, annotation(object, key)]))
+      : {
+          [PRODUCTION]: JSON.stringify(kept(object)),
+          ...(annotation(object, MADE) === undefined ? {} : { [MADE]: null }),
+        }
     const after = then.find((each) => isSame(each, object))
     const meant = manifests.find((each) => isSame(each.object, object))
     const applied = after === undefined || meant === undefined ? undefined : lastApplied(object, after, meant.object)
@@ -95,7 +158,7 @@ export function lastApplied(object: unknown, after: unknown, meant: unknown): un
     }),
   )
   if (stays.length === 0) return undefined
-  const json = at(object, 'metadata', 'annotations', LAST_APPLIED)
+  const json = annotation(object, LAST_APPLIED)
   const name = text(object, 'metadata', 'name')
   const none = { apiVersion: text(object, 'apiVersion'), kind: text(object, 'kind'), metadata: { name } }
   let applied: unknown = typeof json === 'string' ? JSON.parse(json) : none
@@ -127,7 +190,7 @@ export async function bringBack(cluster: Cluster, found: readonly unknown[]): Pr
 
 /** Whether a manifest says of an object what kubectl apply made it from, or something else made it. Pure. */
 export function isUnchanged(object: unknown, manifest: unknown): boolean {
-  const json = at(object, 'metadata', 'annotations', LAST_APPLIED)
+  const json = annotation(object, LAST_APPLIED)
   if (typeof json !== 'string') return true
   const applied: unknown = JSON.parse(json)
   const same = (...path: string[]) => isDeepStrictEqual(plain(at(applied, ...path)), plain(at(manifest, ...path)))
@@ -181,6 +244,10 @@ export function keeper(object: unknown): Keeper | undefined {
   const of = release === '' ? '' : ` (release ${release})`
   const who = `is kept by Helm${of}: its next upgrade or rollback takes this back`
   return { who, first: 'run npm run switch-prod before one', then: '' }
+}
+
+function annotation(object: unknown, key: string): unknown {
+  return at(object, 'metadata', 'annotations', key)
 }
 
 function podsOf(object: unknown): readonly unknown[] {

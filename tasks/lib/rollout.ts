@@ -8,7 +8,19 @@ import { statusOf } from './status.ts'
 import type { Target } from './target.ts'
 import { onEnd, say, UserError } from './task.ts'
 import { manifestOf, type Manifest } from './objects.ts'
-import { bringBack, differs, isDev, isUnchanged, keep, keeper, live, production } from './production.ts'
+import {
+  bringBack,
+  differs,
+  isDev,
+  isMade,
+  isUnchanged,
+  keep,
+  keeper,
+  live,
+  noteMade,
+  production,
+  takeAway,
+} from './production.ts'
 import { narrowed, selectionOf, type Meaning, type Selection } from './selection.ts'
 import { inTheWay, withoutPods } from './rollout-warnings.ts'
 import { awaited, isNoticed, isSame, named, podLabels, trouble, workloadsIn, type Workload } from './workloads.ts'
@@ -172,21 +184,36 @@ export async function rollOutDev(there: OnCluster, chosen: Chosen): Promise<void
   warnIfOlder(manifestDev, manifest)
   const dev = manifestOf(manifestDev)
   const selection = selectionOf(dev, chosen)
-  const { mine } = selection
+  const { mine, own } = selection
   cluster.guard()
   sayOthers(selection, chosen)
   const found = await live(cluster, objectsOf(mine))
+  const missing = await missingOf(cluster, [...objectsOf(mine), ...own])
   for (const object of found) {
     const { who, first } = keeper(object) ?? {}
     if (who !== undefined) say(`warning: ${nameOf(object)} ${who} - ${first}`)
   }
   await apply(cluster, await chosenOf(cluster, dev, selection), mine, (then) => keep(cluster, found, then, mine))
+  const [first] = mine
+  for (const { object } of mine) {
+    const made = missing.filter((each) => each === object || (object === first?.object && own.includes(each)))
+    if (made.length > 0) await noteMade(cluster, object, made)
+  }
   const up = await settled(cluster, mine, selector, () => withoutBinary(there))
   const empty = up.map(withoutPods)
   const [why] = empty
   if (why !== undefined && !empty.includes(undefined)) throw new UserError(why)
   const { pods, leftOut } = await there.anyPods()
   if (up.length > 0 && pods.length + leftOut.length === 0) throw unmatched(mine, selector)
+}
+
+/** Those objects that are not in the cluster: they are named, as they will be made. */
+async function missingOf(cluster: Cluster, objects: readonly unknown[]): Promise<readonly unknown[]> {
+  const there = await live(cluster, objects)
+  const missing = objects.filter((object) => !there.some((each) => isSame(each, object)))
+  if (missing.length > 0)
+    say(`not in namespace ${cluster.namespace} yet, made there now: ${missing.map(nameOf).join(', ')}`)
+  return missing
 }
 
 /** What is up has other labels. */
@@ -215,9 +242,10 @@ const nothing: Selection = { mine: [], own: [], shared: [], others: [] }
 
 /**
  * Brings back what the workload that is meant was before switch-dev, exactly; the production manifest is applied where that is
- * not known, or it has changed since. Waits for the pods. Throws UserError.
+ * not known, or it has changed since. What switch-dev alone has made is taken away. Waits for the pods; returns whether there
+ * is a production. Throws UserError.
  */
-export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promise<void> {
+export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promise<boolean> {
   cluster.guard()
   const { manifestDev, manifest, selector } = chosen
   const [dev, prod] = [manifestDev, manifest].map((file) => (existsSync(file) ? manifestOf(file) : undefined))
@@ -230,27 +258,51 @@ export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promi
   sayOthers(foreign ? { mine, others } : theirs, chosen)
   const rest = theirs.mine.filter((each) => !own.some((object) => isSame(each.object, object)))
   const found = [...own, ...inDev(await live(cluster, objectsOf(rest)), chosen)]
-  const lost = found.find((object) => isDev(object) && production(object) === undefined && !isNamed(object))
+  const [made, before] = parted(found, isMade)
+  const lost = before.find((object) => isDev(object) && production(object) === undefined && !isNamed(object))
   if (lost !== undefined)
     throw new UserError(
       `${nameOf(lost)} runs the agent, and neither it nor ${manifest} says what it was before - put its production manifest into .env: MANIFEST=PATH`,
     )
-  const back = await bringBack(cluster, found)
+  const back = await bringBack(cluster, before)
+  for (const object of found) await takeAway(cluster, object)
+  const isGone = ({ object }: Workload) => made.some((each) => isSame(each, object))
   const isBack = ({ object }: Workload) => back.some((each) => isSame(each, object) && isUnchanged(each, object))
   // what ran as production beside a dev one is nobody's business here
   const isOther = ({ object }: Workload) =>
     back.length > 0 && found.some((each) => isSame(each, object) && !isDev(each))
-  const open = theirs.mine.filter((each) => !isBack(each) && !isOther(each))
+  const open = theirs.mine.filter((each) => !isBack(each) && !isOther(each) && !isGone(each))
   if (foreign) say(`${manifest} names none of it: it is not applied`)
   else if (prod === undefined)
     throw new UserError(`there is no ${manifest} - put the production manifest into .env: MANIFEST=PATH`)
-  else if (open.length > 0 || theirs.mine.length === 0)
+  else if (open.length > 0 || (theirs.mine.length === 0 && made.length === 0)) {
+    await missingOf(cluster, [...objectsOf(open), ...theirs.own])
     await apply(cluster, await chosenOf(cluster, prod, { ...theirs, mine: open }), open)
-  for (const object of found) {
+  }
+  for (const object of before) {
     const { who, then } = keeper(object) ?? { then: '' }
     if (then !== '') say(`warning: ${nameOf(object)} ${who} - once you have production back: ${then}`)
   }
-  await settled(cluster, foreign ? mine : theirs.mine, selector)
+  const stays = (foreign ? mine : theirs.mine).filter((each) => !isGone(each))
+  await settled(cluster, stays, selector)
+  await gone(cluster, made)
+  return stays.length > 0 || made.length === 0
+}
+
+/** Waits until objects are gone, with their pods. Throws UserError at the limit. */
+async function gone(cluster: Cluster, objects: readonly unknown[]): Promise<void> {
+  let going = true
+  onEnd(() => void (going = false))
+  for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
+    const left = await live(cluster, objects)
+    if (left.length === 0) return
+    if (Date.now() > end)
+      throw new UserError(`${left.map(nameOf).join(', ')}: deleted, and still there - see kubectl describe pod`)
+  }
+}
+
+function parted<T>(list: readonly T[], test: (each: T) => boolean): [T[], T[]] {
+  return [list.filter(test), list.filter((each) => !test(each))]
 }
 
 /** Of several workloads those that run the agent: a colleague may have another one of the same labels. */

@@ -1,13 +1,15 @@
 // The permissions that the README asks for are enough: a user with that Role alone goes through the daily tasks.
 import * as assert from 'uvu/assert'
 import { suite } from '../lib/suite.ts'
-import { developer, devPods, project, type Project } from './project.ts'
+import { developer, production, project, switched, type Project } from './project.ts'
 
 const permissions = suite<{ it: Project; kubeconfig: string }>('permissions')
 permissions.before(async (context) => {
   const it = await project('role')
   context.it = it
-  await devPods(it)
+  // nothing is there before: what switch-dev makes, switch-prod has to be allowed to take away
+  await production(it)
+  await switched(it)
   context.kubeconfig = (await developer(it)).kubeconfig
 })
 permissions.after(async ({ it }) => it.remove())

@@ -228,9 +228,10 @@ export async function deployOn(host: string, copy: Checkout, args: readonly stri
   return ended(child, 60_000)
 }
 
-/** From nothing to dev pods that answer: the chapters up to switch-dev. */
+/** From nothing to dev pods that answer: the chapters up to switch-dev, over a production that was applied. */
 export async function devPods(made: Project, replicas = 1): Promise<void> {
   await production(made, replicas)
+  await made.kubectl(['apply', '-f', join(made.checkout.dir, 'manifests/deployment.yml')])
   await switched(made)
   await until('the dev pods', 60, async () => (await made.pods()).length === replicas)
 }
