@@ -8,6 +8,7 @@ import { clock, edit, momentOf, type Edit } from './lib/edit.ts'
 import { archOfUname } from './lib/elf.ts'
 import { fleet, type Outcome } from './lib/fleet.ts'
 import { goBuild } from './lib/go.ts'
+import { latest } from './lib/latest.ts'
 import { followed, prefixes } from './lib/logs.ts'
 import { claimed, takeOver, type Claim } from './lib/owner.ts'
 import { encodingOf } from './lib/packing.ts'
@@ -65,7 +66,7 @@ await task(about, async ({ flags, operands }) => {
   const taken = new Map<string, Claim>() // the pods that run it
   let current: Edit | undefined
   let newest: { readonly parcel: Parcel; readonly words: string } | undefined
-  let build = { ended: Promise.resolve(), abort: new AbortController() }
+  const saved = latest(built) // the build that is under way is ended, and a new one begun
 
   const show = panics(
     (names, line) => say(prefix(names, line)),
@@ -127,15 +128,6 @@ await task(about, async ({ flags, operands }) => {
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
   }
 
-  /** A save: the build that is under way is ended, and a new one begun. */
-  async function saved(begin: number): Promise<void> {
-    build.abort.abort()
-    const abort = new AbortController()
-    const ended = build.ended.then(() => (abort.signal.aborted ? undefined : built(begin, abort.signal)))
-    build = { ended, abort }
-    await ended
-  }
-
   function open(): void {
     pods.open((pod, greeting) => {
       owned(pod, greeting)
@@ -173,7 +165,9 @@ await task(about, async ({ flags, operands }) => {
       else deploy(begin, parcel)
     } catch (error) {
       // whatever it was, the next save may do better
-      if (!signal.aborted) failed(said, inWords(error).message, begin)
+      if (signal.aborted) return
+      failed(said, inWords(error).message, begin)
+      watched.failed()
     }
   }
 

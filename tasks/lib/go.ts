@@ -6,7 +6,7 @@ import { readBinary, type Binary } from './binary.ts'
 import { lastMachine, type Build } from './builds.ts'
 import { elf, hostArch } from './elf.ts'
 import { gitVersion } from './git.ts'
-import { at } from './json.ts'
+import { at, jsonOf } from './json.ts'
 import { environment, type Settings } from './settings.ts'
 import { onEnd, root, say, UserError } from './task.ts'
 import { need, run } from './tools.ts'
@@ -65,7 +65,7 @@ function behindPattern(value: string, change: (flags: string) => string): string
 }
 
 /** What a flag is given in a list of words, in each spelling: `-x=value`, `--x=value`; '' for the bare flag. */
-function valuesOf(flag: string, list: readonly string[]): string[] {
+export function valuesOf(flag: string, list: readonly string[]): string[] {
   const spelling = new RegExp(`^--?${flag}(?:=(.*))?$`, 's')
   return list.flatMap((word) => {
     const match = spelling.exec(word)
@@ -128,15 +128,6 @@ export function physical(path: string): string {
     return realpathSync(path)
   } catch {
     return resolve(path)
-  }
-}
-
-/** The value of a JSON text; undefined if it is none. */
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
   }
 }
 

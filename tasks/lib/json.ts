@@ -1,6 +1,15 @@
 // JSON of unknown shape, read without trust in it. Pure.
 import { clean } from './task.ts'
 
+/** The value of a JSON text; undefined if it is none. */
+export function jsonOf(json: string): unknown {
+  try {
+    return JSON.parse(json)
+  } catch {
+    return undefined
+  }
+}
+
 /** The value at a path of keys and indices; undefined where there is none. */
 export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
   let here = value

@@ -10,6 +10,8 @@ import { inWords, onEnd, UserError } from './task.ts'
 export interface Watched {
   /** How many files are watched. */
   readonly count: () => number
+  /** A build has failed: Go is asked again what it reads, for what the last list may lack. */
+  readonly failed: () => void
   /** Ends the watch before the task ends. */
   readonly close: () => Promise<void>
 }
@@ -29,17 +31,19 @@ export async function watch(
   trouble: (words: string) => void,
 ): Promise<Watched> {
   let list = await sources(settings)
+  if (list.fault !== '') throw new UserError(list.fault)
   let seen = look(list)
   let listings = new Map(list.files.map((file) => [file, listingOf(file)]))
+  let known = new Set([...list.folders, ...list.files])
   let looking = false
   let again = false
+  let asked = false
   let told = ''
-  const place = (path: string) => list.folders.includes(path) || list.files.includes(path)
   const watcher = chokidar([...list.folders, ...list.files], {
     ignoreInitial: true,
     depth: 0,
     // what else lies in a folder is seen by its name alone
-    ignored: (path, stats) => stats?.isFile() === true && !list.files.includes(path) && !isSource(path),
+    ignored: (path, stats) => stats?.isFile() === true && !known.has(path) && !isSource(path),
   })
   watcher.on('all', () => void glance())
   watcher.on('raw', () => void glance())
@@ -50,7 +54,11 @@ export async function watch(
     await watcher.close()
   }
   onEnd(close)
-  return { count: () => list.files.length, close }
+  const failed = () => {
+    asked = true
+    void glance()
+  }
+  return { count: () => list.files.length, failed, close }
 
   async function glance(): Promise<void> {
     if (looking) {
@@ -75,56 +83,62 @@ export async function watch(
 
   async function take(): Promise<void> {
     const when = performance.now()
+    let begin = Date.now()
     let now = look(list)
-    if (same(seen, now)) return
+    if (same(seen, now)) {
+      if (asked) await relist(when, begin, false)
+      return
+    }
     for (const end = when + saving; ;) {
       await new Promise((resolve) => setTimeout(resolve, rest))
+      begin = Date.now()
       const next = look(list)
       const away = [...next].some(([path, state]) => state === '' && seen.get(path) !== '')
       const still = same(now, next)
       now = next
       if ((still && !away) || performance.now() > end) break
     }
-    const files = list.files.filter((file) => seen.get(file) !== now.get(file))
-    const names = list.folders.some((folder) => seen.get(folder) !== now.get(folder))
+    const changes = (paths: readonly string[]) => paths.filter((path) => seen.get(path) !== now.get(path))
+    const files = changes(list.files)
+    const aside = changes(list.aside)
+    const names = changes(list.folders)
     seen = now
-    if (files.length > 0) changed(when)
-    const listed = files.some((file) => isListed(file) || listings.get(file) !== listingOf(file))
-    if (names || listed || (list.why !== '' && files.length > 0)) await relist(when, files.length > 0)
+    const tells = files.length + aside.length > 0
+    if (tells) changed(when)
+    const listed = files.some((file) => list.why !== '' || isListed(file) || listings.get(file) !== listingOf(file))
+    if (names.length + aside.length > 0 || listed) await relist(when, begin, tells)
   }
 
-  /** Asks Go again; what has joined or left is a change of its own, what has joined while a build ran too. */
-  async function relist(when: number, told: boolean): Promise<void> {
-    let next: Sources
-    const begin = Date.now() - (performance.now() - when)
-    try {
-      next = await sources(settings)
-    } catch (error) {
-      if (!(error instanceof UserError)) throw error
-      list = { ...list, why: error.message }
-      return trouble(error.message)
-    }
+  /**
+   * Asks Go again, of a tree as it was at `begin` (Date.now) or later; what has joined or left is a change of its own if
+   * none was told of, else what has changed while the build ran.
+   */
+  async function relist(when: number, begin: number, tells: boolean): Promise<void> {
+    asked = false
+    const next = await sources(settings)
+    if (next.fault !== '' && next.fault !== list.fault) trouble(next.fault)
+    const before = list
     // a broken tree names less than the build will read when it is whole again: what was known stays watched
-    if (next.why !== '') next = joint(list, next)
-    const before = new Set(list.files)
-    const joined = next.files.filter((file) => !before.has(file))
-    const left = list.files.length + joined.length !== next.files.length
-    const old = [...list.folders, ...list.files]
-    list = next
+    list = next.why === '' ? next : joint(before, next)
+    const old = known
+    known = new Set([...list.folders, ...list.files])
+    const joined = list.files.filter((file) => !old.has(file))
+    const left = before.files.length + joined.length !== list.files.length
     const now = look(list)
-    // what was there before keeps the state that the last build has seen, and a folder the one that Go was asked about: a
-    // file may have come since; a new folder is asked about once more
-    for (const path of now.keys()) {
-      const state = seen.get(path)
-      if (list.folders.includes(path)) now.set(path, state ?? '')
-      else if (state !== undefined && before.has(path)) now.set(path, state)
-    }
+    // what the build may have read otherwise: what has come or changed since, under a name of before too
+    const since = [...joined, ...list.folders.filter((folder) => !old.has(folder))]
+    const late =
+      since.some((path) => changedAt(path) > begin) ||
+      before.folders.some((folder) => known.has(folder) && now.get(folder) !== seen.get(folder))
+    // what was there before keeps the state that the last build has seen, and a folder the one that Go was asked about; a
+    // new folder is asked about once more
+    const folders = new Set(list.folders)
+    for (const path of now.keys()) now.set(path, seen.get(path) ?? (folders.has(path) ? '' : (now.get(path) ?? '')))
     seen = now
     listings = new Map(list.files.map((file) => [file, listingOf(file)]))
-    watcher.add([...list.folders, ...list.files])
-    watcher.unwatch(old.filter((path) => !place(path) && !list.folders.includes(dirname(path))))
-    const late = joined.some((file) => Number(stats(file)?.mtimeMs ?? 0) > begin)
-    if ((!told && (joined.length > 0 || left)) || late) changed(when)
+    watcher.add([...known].filter((path) => !old.has(path)))
+    watcher.unwatch([...old].filter((path) => !known.has(path) && !folders.has(dirname(path))))
+    if (late || (!tells && (joined.length > 0 || left || before.why !== next.why))) changed(when)
     again = true // for what has changed since
   }
 }
@@ -132,20 +146,37 @@ export async function watch(
 type States = Map<string, string>
 
 /** The state of each file, and the names in each folder. */
-function look({ files, folders, embeds }: Sources): States {
+function look({ files, folders, embeds, aside }: Sources): States {
   const states: States = new Map()
-  for (const file of files) {
-    const found = stats(file)
-    states.set(file, found === undefined ? '' : `${found.mtimeNs} ${found.size} ${found.ino}`)
-  }
+  for (const file of files) states.set(file, stateOf(file))
+  for (const path of aside) states.set(path, stateOf(path))
   const embedded = new Set(embeds)
   for (const folder of folders) if (!states.has(folder)) states.set(folder, names(folder, embedded.has(folder)))
   return states
 }
 
+/** Empty if nothing is there. A folder is the same one whatever is in it. */
+function stateOf(path: string): string {
+  const found = stats(path)
+  if (found === undefined) return ''
+  return found.isDirectory() ? `${found.ino}/` : `${found.mtimeNs} ${found.size} ${found.ino} ${found.mode}`
+}
+
+/** When a file, or the names in a folder, last changed, or where it is. */
+function changedAt(path: string): number {
+  const found = stats(path)
+  return found === undefined ? 0 : Math.max(Number(found.mtimeMs), Number(found.ctimeMs))
+}
+
 function joint(a: Sources, b: Sources): Sources {
   const both = (x: readonly string[], y: readonly string[]) => [...new Set([...x, ...y])].sort()
-  return { ...b, files: both(a.files, b.files), folders: both(a.folders, b.folders), embeds: both(a.embeds, b.embeds) }
+  return {
+    ...b,
+    files: both(a.files, b.files),
+    folders: both(a.folders, b.folders),
+    embeds: both(a.embeds, b.embeds),
+    aside: both(a.aside, b.aside),
+  }
 }
 
 function same(a: States, b: States): boolean {
@@ -160,13 +191,16 @@ function stats(file: string): BigIntStats | undefined {
   }
 }
 
-/** What may be part of a build: Go leaves out names of sources that begin with . or _, and editors give theirs to what they save. */
+/**
+ * Which folder it is, and what in it may be part of a build: an embed pattern takes any name; for sources Go leaves out those
+ * that begin with . or _, and editors give theirs to what they save.
+ */
 function names(folder: string, embedded: boolean): string {
   try {
-    return readdirSync(folder, { withFileTypes: true })
-      .filter(({ name }) => !/~$|\.(?:swp|swx|tmp)$|^4913$/.test(name) && (embedded || !/^[._]/.test(name)))
-      .map((entry) => `${entry.name}${entry.isDirectory() ? '/' : ''}`)
-      .join('\n')
+    const entries = readdirSync(folder, { withFileTypes: true })
+      .filter(({ name }) => embedded || !/^[._]|~$|\.(?:swp|swx|tmp)$|^4913$/.test(name))
+      .map((entry) => `${entry.name}${entry.isDirectory() ? '/' : entry.isFile() ? '' : '@'}`)
+    return [`${stats(folder)?.ino}`, ...entries].join('\n')
   } catch {
     return ''
   }

@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { crashOf } from '../../tasks/lib/crash.ts'
-import { listing, named } from '../../tasks/lib/sources.ts'
+import { listing, matchesGlob, named } from '../../tasks/lib/sources.ts'
 
 const sources = suite('sources')
 
@@ -18,7 +18,15 @@ sources('are the files of packages that can be edited, with go.mod and what they
       Module: { GoMod: '/cache/k8s.io/api@v1/go.mod' },
     },
     { Dir: '/other', ImportPath: 'example.com/other', SFiles: ['x.s'], Module: { GoMod: '/other/go.mod' } },
-    { Dir: '/app', ImportPath: 'example.com/app', GoFiles: ['main.go'], EmbedFiles: ['web/a/b.css'], Module: module },
+    {
+      Dir: '/app',
+      ImportPath: 'example.com/app',
+      Name: 'main',
+      GoFiles: ['main.go'],
+      EmbedPatterns: ['web/*'],
+      EmbedFiles: ['web/a/b.css'],
+      Module: module,
+    },
   )
   assert.equal(named(text, '/cache'), {
     files: [
@@ -30,8 +38,11 @@ sources('are the files of packages that can be edited, with go.mod and what they
       '/app/go.mod',
       '/app/go.sum',
     ],
-    folders: ['/other', '/app', '/app/web/a'],
-    embeds: ['/app/web/a'],
+    folders: ['/other', '/app'],
+    patterns: [['/app', 'web/*']],
+    aside: ['/app/default.pgo'],
+    vendors: ['/app'],
+    unwritten: [],
     why: '',
   })
 })
@@ -54,11 +65,42 @@ sources('have the folders of embed patterns that match nothing, and files that t
   }
   const found = named(list(main), '/cache')
   assert.equal(found.files, ['/app/tool.go', '/app/go.mod', '/app/go.sum'])
-  assert.equal(found.folders, ['/app', '/app/dist', '/app/web'])
-  assert.equal(found.embeds, ['/app/dist', '/app/web'])
+  assert.equal(found.patterns, [
+    ['/app', 'all:dist'],
+    ['/app', 'web/*'],
+  ])
 })
 
-sources('of nothing are none', () => assert.equal(named('', '/cache'), { files: [], folders: [], embeds: [], why: '' }))
+sources('of nothing are none', () => {
+  const { files, folders, patterns, aside, vendors, unwritten, why } = named('', '/cache')
+  assert.equal([files, folders, patterns, aside, vendors, unwritten, why], [[], [], [], [], [], [], ''])
+})
+
+sources('look for a package that is not there in the modules of neighbours, which Go does not name then', () => {
+  const main = { Dir: '/app', ImportPath: 'app', GoFiles: ['main.go'], Module: { ...module, Path: 'app' } }
+  // as go 1.26 prints it
+  const missing = { ImportPath: 'lib/x', Incomplete: true, Error: { Err: 'package lib/x is not in std' } }
+  const found = named(list(missing, main), '/cache', new Map([['lib', '/lib']]))
+  assert.equal(found.folders, ['/lib/x', '/app'])
+  assert.equal(found.unwritten, ['lib/x'])
+})
+
+sources('are looked for by the go.mod that would take a package out of its module', () => {
+  const inner = { Dir: '/app/a/b', ImportPath: 'example.com/app/a/b', GoFiles: ['x.go'], Module: module }
+  assert.equal(named(list(inner), '/cache').aside, ['/app/a/b/go.mod', '/app/a/go.mod'])
+})
+
+sources('are embedded by patterns as Go has them', () => {
+  const yes = (name: string, pattern: string) => assert.ok(matchesGlob(name, pattern), `${name} ${pattern}`)
+  const no = (name: string, pattern: string) => assert.not(matchesGlob(name, pattern), `${name} ${pattern}`)
+  yes('.well-known', '*')
+  yes('a.b', '?.[a-c]')
+  yes('d', '[^a-c]')
+  yes('*', '\\*')
+  no('axb', 'a.b')
+  no('b', '\\*')
+  no('a+', 'a?+')
+})
 
 sources('are listed anew where imports, build lines or embeds change, not for other edits', () => {
   const source = (imports: string, body: string) =>
@@ -68,6 +110,10 @@ sources('are listed anew where imports, build lines or embeds change, not for ot
   assert.is.not(listing(source('\t"fmt"\n\t"os"\n', '')), before)
   assert.is.not(listing(source('\t"fmt"\n', '//go:embed x.txt\nvar x string')), before)
   assert.is.not(listing(source('\t"fmt"\n', '').replace('linux', 'darwin')), before)
+  assert.is.not(listing(source('\t"fmt" // (printing)\n\t"os"\n', '')), listing(source('\t"fmt" // (printing)\n', '')))
+  assert.is.not(listing(source('\t"fmt"\n', 'var (\n\t//go:embed x.txt\n\tx string\n)')), before)
+  const long = source('\t"fmt"\n', '').replace('package', '/*\nfunc main() {}\n*/\npackage')
+  assert.is.not(listing(long.replace('"fmt"', '"os"')), listing(long))
 })
 
 sources.run()
