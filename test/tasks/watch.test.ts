@@ -1,68 +1,171 @@
-// The watch on a real folder and the real Go: each change of a broken tree is told.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs'
+// The watch on real folders and the real Go: each change that a build would see is told.
+import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { sources } from '../../tasks/lib/sources.ts'
 import type { Settings } from '../../tasks/lib/settings.ts'
-import { pace } from '../lib/pace.ts'
-import { watch, type Watched } from '../../tasks/lib/watch.ts'
+import { patience } from '../lib/pace.ts'
+import { watch } from '../../tasks/lib/watch.ts'
 
 const watching = suite('watch')
-const root = realpathSync(mkdtempSync(join(tmpdir(), 'hotswap-watch-')))
-let told = 0
-let watched: Watched | undefined
+const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'hotswap-watch-')))
+process.env.GOENV = join(scratch, 'goenv')
 
-function put(name: string, text: string): void {
-  mkdirSync(dirname(join(root, name)), { recursive: true })
-  writeFileSync(join(root, name), text)
-}
-
-const remove = (name: string) => rmSync(join(root, name), { recursive: true })
-
-/** Does it, and waits until the watch has told of it and is quiet. */
-async function tells(what: string, act: () => void): Promise<void> {
-  const before = told
-  act()
-  const end = Date.now() + 15_000 * pace
-  while (told === before && Date.now() < end) await new Promise((resolve) => setTimeout(resolve, 50))
-  assert.ok(told > before, `${what}: not told`)
-  for (let last = -1; last !== told;) {
-    last = told
-    await new Promise((resolve) => setTimeout(resolve, 1_300)) // longer than the clock of the watch
+/** A module in a folder of its own, with its neighbours, and a watch of its folder `app`. */
+function module(name: string) {
+  const root = join(scratch, name)
+  let told = 0
+  let watched: Awaited<ReturnType<typeof watch>> | undefined
+  const put = (file: string, text: string) => {
+    mkdirSync(dirname(join(root, file)), { recursive: true })
+    writeFileSync(join(root, file), text)
+  }
+  return {
+    root,
+    put,
+    remove: (file: string) => rmSync(join(root, file), { recursive: true }),
+    link(to: string, file: string) {
+      rmSync(join(root, file), { recursive: true, force: true })
+      symlinkSync(to, join(root, file))
+    },
+    failed: () => watched?.failed(),
+    async watch() {
+      const chosen = { goDir: join(root, 'app'), goMain: '.', goFlags: [], goArch: '' } as unknown as Settings
+      const changed = () => void told++
+      watched = await watch(chosen, changed, () => undefined)
+    },
+    /** Does it, and waits until the watch has told of it and is quiet. */
+    async tells(what: string, act: () => void) {
+      const before = told
+      act()
+      const limit = patience(10)
+      while (told === before && !(await limit.over())) await new Promise((resolve) => setTimeout(resolve, 50))
+      assert.ok(told > before, `${what}: not told in ${limit}`)
+      for (let last = -1; last !== told;) {
+        last = told
+        await new Promise((resolve) => setTimeout(resolve, 1_300)) // longer than the clock of the watch
+      }
+    },
+    close: () => watched?.close(),
   }
 }
 
-const main =
-  'package main\n\nimport (\n\t"embed"\n\t"app/inner"\n)\n\n//go:embed all:dist\nvar d embed.FS\n\nfunc main() { inner.F(); _ = d }\n'
+type Module = ReturnType<typeof module>
 
-watching('tells of what comes back to a broken tree', async () => {
-  put('go.mod', 'module app\n\ngo 1.21\n')
-  put('main.go', main)
-  put('inner/a.go', 'package inner\n\nfunc F() {}\n')
-  put('tool.go', '//go:build ignore\n\npackage main\n')
-  put('dist/a.js', '1')
-  const chosen = { goDir: root, goMain: '.', goFlags: [], goarch: '' } as unknown as Settings
-  assert.is((await sources(chosen)).why, '')
-  watched = await watch(
-    chosen,
-    () => told++,
-    () => undefined,
-  )
-  await tells('dist is emptied', () => remove('dist/a.js'))
-  await tells('dist is filled', () => put('dist/b.js', '2'))
-  await tells('a name with _', () => put('dist/_new.html', '3'))
-  await tells('a folder with a dot', () => put('dist/.well-known/x', '4'))
-  await tells('a package goes', () => remove('inner'))
-  await tells('a package comes again', () => put('inner/z.go', 'package inner\n\nfunc F() {}\n'))
-  await tells('a file loses its ignore line', () => put('tool.go', 'package main\n'))
-  await tells('main.go gets a tag', () => put('main.go', `//go:build ignore\n\n${main}`))
-  await tells('main.go loses it', () => put('main.go', main))
+const earlier: Promise<unknown>[] = []
+
+/** Cases run ahead of uvu, all at once: they mostly wait. */
+function sees(title: string, body: (app: Module) => Promise<void>): void {
+  const app = module(title.replace(/\W+/g, '-'))
+  const outcome = body(app).finally(app.close)
+  earlier.push(outcome)
+  outcome.catch(() => undefined) // uvu looks at it later
+  watching(title, () => outcome)
+}
+
+const inner = (text = '') => `package inner\n\nfunc F() { println("${text}") }\n`
+const bare = 'package main\n\nfunc main() {}\n'
+const importing = (path: string) => `package main\n\nimport _ "${path}"\n\nfunc main() {}\n`
+
+sees('what comes back to a broken tree', async ({ put, remove, watch, tells }) => {
+  const main =
+    'package main\n\nimport (\n\t"embed"\n\t"app/inner"\n)\n\n//go:embed all:dist\nvar d embed.FS\n\nfunc main() { inner.F(); _ = d }\n'
+  put('app/go.mod', 'module app\n\ngo 1.21\n')
+  put('app/main.go', main)
+  put('app/inner/a.go', inner())
+  put('app/tool.go', '//go:build ignore\n\npackage main\n')
+  put('app/dist/a.js', '1')
+  await watch()
+  await tells('dist is emptied', () => remove('app/dist/a.js'))
+  await tells('dist is filled', () => put('app/dist/b.js', '2'))
+  await tells('a name with _', () => put('app/dist/_new.html', '3'))
+  await tells('a folder with a dot', () => put('app/dist/.well-known/x', '4'))
+  await tells('a package goes', () => remove('app/inner'))
+  await tells('a package comes again', () => put('app/inner/z.go', inner()))
+  await tells('a file loses its ignore line', () => put('app/tool.go', 'package main\n'))
+  await tells('main.go gets a tag', () => put('app/main.go', `//go:build ignore\n\n${main}`))
+  await tells('main.go loses it', () => put('app/main.go', main))
 })
 
-watching.after(async () => {
-  await watched?.close()
-  rmSync(root, { recursive: true, force: true })
+sees('what is above and beside the module', async ({ root, put, remove, watch, tells }) => {
+  put('app/go.mod', 'module app\n\ngo 1.21\n')
+  put('app/main.go', importing('app/a/b'))
+  put('app/a/b/b.go', 'package b\n')
+  await watch()
+  await tells('a go.work above comes', () => put('go.work', 'go 1.21\n'))
+  await tells('a go.work above goes', () => remove('go.work'))
+  await tells('a go.mod between comes', () => put('app/a/go.mod', 'module other\n'))
+  await tells('a go.mod between goes', () => remove('app/a/go.mod'))
+  await tells('a vendor folder comes', () => mkdirSync(join(root, 'app/vendor')))
+  await tells('a vendor folder goes', () => remove('app/vendor'))
+  await tells('a profile comes', () => put('app/default.pgo', ''))
+  await tells('a profile changes', () => put('app/default.pgo', 'x'))
 })
+
+sees('the folder of a replace that comes later', async ({ put, remove, watch, tells }) => {
+  put('app/go.mod', 'module app\n\ngo 1.21\n\nrequire lib v0.0.0\n\nreplace lib => ../lib\n')
+  put('app/main.go', importing('lib/x'))
+  await watch()
+  await tells('the module', () => put('lib/go.mod', 'module lib\n'))
+  await tells('its package', () => put('lib/x/x.go', 'package x\n'))
+  await tells('an edit there', () => put('lib/x/x.go', 'package x\n\nfunc init() {}\n'))
+  await tells('the package goes', () => remove('lib'))
+  await tells('all comes again', () => {
+    put('lib/x/x.go', 'package x\n')
+    put('lib/go.mod', 'module lib\n')
+  })
+})
+
+sees('what an edit brings into the build', async ({ put, remove, link, watch, tells }) => {
+  put('app/go.mod', 'module app\n\ngo 1.21\n')
+  put('app/main.go', 'package main\n\nimport (\n\t"embed" // (files)\n)\n\nvar _ embed.FS\n\nfunc main() {}\n')
+  put('app/inner/a.go', inner())
+  put('app/assets/x.txt', '1')
+  put('store/y.txt', '1')
+  await watch()
+  const main =
+    'package main\n\nimport (\n\t"embed" // (files)\n\t_ "app/inner"\n)\n\nvar (\n\t_ int\n)\n\nvar _ embed.FS\n\nfunc main() {}\n'
+  await tells('an import behind a comment', () => put('app/main.go', main))
+  await tells('an edit of what is imported', () => put('app/inner/a.go', inner('2')))
+  await tells('an embed in a block', () => {
+    put('app/main.go', main.replace('\t_ int', '\t//go:embed assets assets/*\n\tfiles embed.FS'))
+  })
+  await tells('an edit of what is embedded', () => put('app/assets/x.txt', '2'))
+  await tells('a name of an editor that is embedded', () => put('app/assets/y.tmp', '2'))
+  await tells('a link in the place of a file', () => link('../../store/y.txt', 'app/assets/x.txt'))
+  await tells('a file in the place of a link', () => {
+    link('../../store/y.txt', 'app/assets/x.txt~')
+    remove('app/assets/x.txt')
+    put('app/assets/x.txt', '3')
+  })
+})
+
+sees('another folder behind the link that is GO_DIR', async ({ put, link, watch, tells }) => {
+  for (const version of ['v1', 'v2']) {
+    put(`${version}/go.mod`, 'module app\n\ngo 1.21\n')
+    put(`${version}/main.go`, `${bare}// ${version}\n`)
+  }
+  link('v1', 'app')
+  await watch()
+  await tells('v2', () => link('v2', 'app'))
+  await tells('an edit there', () => put('v2/main.go', bare))
+})
+
+sees('what Go is told beside the tree', async ({ put, watch, tells, failed }) => {
+  await Promise.allSettled([...earlier]) // they would see it too
+  put('app/go.mod', 'module app\n\ngo 1.21\n')
+  put('app/main.go', bare)
+  put('app/late/l.go', 'package late\n')
+  put('app/tagged.go', '//go:build special\n\npackage main\n\nimport _ "app/late"\n')
+  await watch()
+  await tells('go env -w', () => writeFileSync(join(scratch, 'goenv'), 'GOFLAGS=-trimpath\n'))
+  // what no watch can see: only a list that is asked for after the failed build names it
+  await tells('what the list lacked as a build failed', () => {
+    process.env.GOFLAGS = '-tags=special'
+    failed()
+  })
+})
+
+watching.after(() => rmSync(scratch, { recursive: true, force: true }))
 watching.run()
