@@ -131,6 +131,43 @@ for (const mode of ways) {
   )
 
   dev(
+    'a pod that leaves the selector and comes back with its container is followed on from where it was',
+    async ({ it }) => {
+      const [name = '', ...others] = await it.pods()
+      // a label that the ReplicaSet does not ask for: it makes no other pod
+      for (const pod of [name, ...others]) await it.kubectl(['label', 'pod', pod, 'watched=yes'])
+      it.set({ SELECTOR: 'app=hello,watched=yes' })
+      const person = await running(it, ['--wide'], false)
+      const heard = (word: string) =>
+        person
+          .err()
+          .split('\n')
+          .filter((line) => line === `${name} | ${word}`).length
+      const prints = (word: string) => it.sh(name, `echo ${word} >/proc/1/fd/1`)
+      await until('the first deploy', 120, async () => / 3\/3 pods .* ok\n/.test(person.out()))
+      await prints('before')
+      await until('its output', 20, async () => heard('before') === 1)
+
+      await it.kubectl(['label', 'pod', name, 'watched-'])
+      it.edit('without it, version ')
+      await until('an edit without it', 60, async () => / 2\/2 pods .* ok\n/.test(person.out()))
+      await prints('meanwhile')
+      await it.kubectl(['label', 'pod', name, 'watched=yes'])
+      await until('its return', 30, async () => person.err().includes(`${name}: is back, the same container\n`))
+      await until('the newest binary there', 60, async () => person.out().includes(`${name}: `))
+      await answering(it, 'without it')
+      await prints('after')
+      await until('its output again', 20, async () => heard('after') === 1)
+      assert.equal(['before', 'meanwhile'].map(heard), [1, 1])
+      assert.not.match(person.err(), /a new container|killed & restarted/)
+
+      person.child.kill('SIGTERM')
+      await person.end
+      it.set({})
+    },
+  )
+
+  dev(
     'as a program: pods that are deleted, new and restarted get the newest binary; edits end with the newest everywhere',
     async ({ it }) => {
       const program = await running(it, ['--json'], false)

@@ -3,10 +3,11 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { header } from '../../tasks/lib/deliver.ts'
+import { hostArch } from '../../tasks/lib/elf.ts'
 import { suite } from '../lib/suite.ts'
 import { cluster, loadImage, removeImages, tool, until } from './cluster.ts'
 import { Link } from './link.ts'
-import { devPods, project, timedDeploy, type Project } from './project.ts'
+import { devPods, modes, project, timedDeploy, type Project } from './project.ts'
 
 const faults = suite<{ it: Project }>('faults')
 faults.before(async (context) => {
@@ -359,3 +360,32 @@ faults('production comes back at the end', async ({ it }) => {
 })
 
 faults.run()
+
+const loaders = suite<{ it: Project }>('loaders')
+loaders.before(async (context) => {
+  context.it = await project('loader', modes[1])
+  await devPods(context.it, 1)
+})
+loaders.after(async ({ it }) => it.remove())
+
+loaders('a build whose loader the pod does not have stops nothing; without it, the build is taken', async ({ it }) => {
+  const [pod = ''] = await it.pods()
+  const state = async () => `${await it.answer(pod)} ${await it.sh(pod, 'pidof hello')}`
+  const before = await state()
+  it.edit('through a loader, version ')
+  await it.run('build', [], { env: { GO_FLAGS: '-buildmode=pie' } })
+  const loader = hostArch() === 'amd64' ? '/lib64/ld-linux-x86-64.so.2' : '/lib/ld-linux-aarch64.so.1'
+  const needs = `needs the ELF interpreter ${loader}, which `
+  const { stderr } = await it.run('deploy-dev', [], { code: 1 })
+  assert.ok(stderr.includes(`error: ${pod}: rejected: it ${needs}`), stderr)
+  assert.match(stderr, /CGO_ENABLED=0 and -buildmode=exe, or take a base image that has it; .* runs on - /)
+  const doctor = await it.run('doctor-dev', [], { code: 1 })
+  assert.ok(`${doctor.stdout}${doctor.stderr}`.includes(needs), doctor.stdout + doctor.stderr)
+  assert.is(await state(), before)
+
+  await it.run('build')
+  await it.run('deploy-dev')
+  assert.match(await it.answer(pod, (body) => body.startsWith('through')), /^through a loader/)
+})
+
+loaders.run()
