@@ -2,9 +2,10 @@
 // JSON-RPC is passed through, anything else is closed.
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
+import { Transform } from 'node:stream'
 import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './debug-link.ts'
-import type { LinkOf, PathRule } from './debug-paths.ts'
+import { type LinkOf, type PathRule, rpcPaths } from './debug-paths.ts'
 import { connections, halting, insist, letGo, type ProgramState, programState, type Rpc, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
 import { say } from './task.ts'
@@ -27,7 +28,12 @@ const goodbye = 5_000 // ms for clearing the breakpoints
 const insistence = 1_000 // ms without an answer of Delve, which waits for the program to halt
 
 /** `rules` and `linkOf` are the path mapping of an IDE that brings none; `why` says why there is no Delve. */
-export function relay(link: Link, rules: readonly PathRule[], why: () => string, linkOf?: LinkOf): Relay {
+export function relay(
+  link: Link,
+  rules: readonly PathRule[],
+  why: () => string,
+  linkOf: LinkOf = () => undefined,
+): Relay {
   const clients = new Set<Socket>()
   /** The DAP session that there is. */
   let current: { readonly note: (line: string) => void; readonly finish: () => void } | undefined
@@ -92,8 +98,9 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string,
       if (words.includes('"RPCServer.Command"')) halted = words.includes('"name":"halt"')
       if (halted) void insistFor(delve, gone)
     })
-    socket.pipe(delve)
-    delve.pipe(socket)
+    const paths = rpcPaths(linkOf)
+    socket.pipe(changed(paths.toDelve)).pipe(delve)
+    delve.pipe(changed(paths.toClient)).pipe(socket)
   }
 
   /**
@@ -257,6 +264,11 @@ export function relay(link: Link, rules: readonly PathRule[], why: () => string,
       await leaving
     },
   }
+}
+
+/** A stream whose bytes are changed on their way. */
+function changed(change: (chunk: Buffer) => Buffer): Transform {
+  return new Transform({ transform: (chunk: Buffer, _, done) => done(null, change(chunk)) })
 }
 
 function pause(ms: number): Promise<void> {

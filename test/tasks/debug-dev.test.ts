@@ -4,6 +4,8 @@ import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import * as assert from 'uvu/assert'
+import { halting, rpc } from '../../tasks/lib/debug-rpc.ts'
+import { text } from '../../tasks/lib/json.ts'
 import { checkout } from '../lib/checkout.ts'
 import * as proc from '../agent/proc.ts'
 import {
@@ -340,6 +342,13 @@ session('a GO_DIR that is a symbolic link, which the IDE has opened', async (ses
     const client = await DapClient.attach(session.port, [mark])
     assert.is((await stopsAt(client, session.ask)).value, '"v1"', folder)
     client.kill()
+    // GoLand and dlv connect
+    const other = rpc(connect(session.port, '127.0.0.1'))
+    await other.call('Command', halting, 20_000 * pace)
+    const breakpoint = { file: mark.path, line: session.line() }
+    const made = await other.call('CreateBreakpoint', { Breakpoint: breakpoint }, 20_000 * pace)
+    assert.is(text(made, 'Breakpoint', 'file'), mark.path)
+    other.close()
   }
   const { code } = await loop.task('debug-dev', ['--setup', 'vscode'])
   assert.is(code, 0)

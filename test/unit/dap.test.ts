@@ -5,6 +5,7 @@ import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug-se
 import type { Link } from '../../tasks/lib/debug-link.ts'
 import { debuggerFault } from '../../tasks/lib/debug-fault.ts'
 import { merged } from '../../tasks/lib/debug-editor.ts'
+import { rpcPaths } from '../../tasks/lib/debug-paths.ts'
 import { plot, story } from '../../tasks/lib/debug-story.ts'
 import { UserError } from '../../tasks/lib/task.ts'
 
@@ -491,6 +492,31 @@ session('an IDE that has opened a symbolic link names its files so, and gets the
 })
 
 session.run()
+
+const jsonRpc = suite('json-rpc paths')
+
+jsonRpc('are moved in whole messages, from the first file on that the client names', () => {
+  const { toDelve, toClient } = rpcPaths((path = '') =>
+    path.startsWith('/link/') ? { from: '/link', to: '/real' } : undefined,
+  )
+  const sent = (text: string, way = toDelve) => way(Buffer.from(text)).toString()
+  const state = '{"id":1,"result":{"currentThread":{"file":"/real/main.go","value":"/real/x"}}}\n'
+  assert.is(sent(state, toClient), state)
+  // in two parts, and without a newline, as not every client has one; a name may hold what looks like an end
+  assert.is(sent('{"method":"RPCServer.CreateBreakpoint","params":[{"Breakpoint":{"name":"\\"}]}{","file":"/li'), '')
+  assert.is(
+    sent('nk/main.go","line":3}}],"id":2}'),
+    '{"method":"RPCServer.CreateBreakpoint","params":[{"Breakpoint":{"name":"\\"}]}{","file":"/real/main.go","line":3}}],"id":2}',
+  )
+  assert.is(sent('\n{"params":[{"Loc":"/link/a.go:3"}]}\n'), '\n{"params":[{"Loc":"/real/a.go:3"}]}\n')
+  assert.is(sent(state, toClient), state.replace('/real/main.go', '/link/main.go'))
+  assert.is(
+    sent('{"result":{"Sources":["/real/a.go","/go/b.go"]}}\n', toClient),
+    '{"result":{"Sources":["/link/a.go","/go/b.go"]}}\n',
+  )
+})
+
+jsonRpc.run()
 
 // --- the story ---
 
