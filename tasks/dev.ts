@@ -123,7 +123,11 @@ await task(about, async ({ flags, operands }) => {
     const machine = archOfUname(answers.find((answer) => answer !== undefined)?.values.get('machine') ?? '')
     if (machine !== undefined) recordMachine(machine)
     const others = leftOut.some(({ remedy }) => remedy !== undefined) // of production, with several containers
-    if (answers.length > 0 && !answers.includes(undefined) && !others) return
+    if (answers.length > 0 && !answers.includes(undefined) && !others) {
+      if ((await import('./lib/dev-manifest.ts')).isOutdated(chosen))
+        say(`warning: ${chosen.manifestDev} is older than ${chosen.manifest} or the settings - npm run switch-dev`)
+      return
+    }
     say('there are no dev pods yet, or not all of them are: npm run switch-dev')
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
   }

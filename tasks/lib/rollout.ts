@@ -1,5 +1,6 @@
 // Applies a manifest and waits for its pods: a dry run first, never a delete of what the manifest names.
-import { existsSync, statSync } from 'node:fs'
+import { existsSync } from 'node:fs'
+import { provideDevManifest } from './dev-manifest.ts'
 import { items, nameOf, text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
 import { selectorFor } from './labels.ts'
@@ -23,7 +24,17 @@ import {
 } from './production.ts'
 import { narrowed, selectionOf, type Meaning, type Selection } from './selection.ts'
 import { inTheWay, withoutPods } from './rollout-warnings.ts'
-import { awaited, isNoticed, isSame, named, podLabels, trouble, workloadsIn, type Workload } from './workloads.ts'
+import {
+  awaited,
+  isNoticed,
+  isSame,
+  named,
+  podLabels,
+  trouble,
+  withoutImage,
+  workloadsIn,
+  type Workload,
+} from './workloads.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it
 const step = 500 // ms
@@ -175,17 +186,17 @@ type OnCluster = Extract<Target, { kind: 'kubernetes' }>
 type Chosen = Pick<Settings, 'manifestDev' | 'manifest'> & Meaning
 
 /**
- * Applies what the dev manifest has of the workload that is meant, keeps what was there before, and waits for its pods.
- * Throws UserError.
+ * Applies what the dev manifest has of the workload that is meant, keeps what was there before, and waits for its pods. Makes
+ * the dev manifest first where it is missing or outdated. Throws UserError.
  */
-export async function rollOutDev(there: OnCluster, chosen: Chosen): Promise<void> {
+export async function rollOutDev(there: OnCluster, chosen: Settings): Promise<void> {
   const { cluster } = there
-  const { manifestDev, manifest, selector } = chosen
-  warnIfOlder(manifestDev, manifest)
+  const { manifestDev, selector } = chosen
+  cluster.guard()
+  provideDevManifest(chosen)
   const dev = manifestOf(manifestDev)
   const selection = selectionOf(dev, chosen)
   const { mine, own } = selection
-  cluster.guard()
   sayOthers(selection, chosen)
   const found = await live(cluster, objectsOf(mine))
   const missing = await missingOf(cluster, [...objectsOf(mine), ...own])
@@ -199,7 +210,7 @@ export async function rollOutDev(there: OnCluster, chosen: Chosen): Promise<void
     const made = missing.filter((each) => each === object || (object === first?.object && own.includes(each)))
     if (made.length > 0) await noteMade(cluster, object, made)
   }
-  const up = await settled(cluster, mine, selector, () => withoutBinary(there))
+  const up = await settled(cluster, mine, selector, async () => (await unpulled(there, chosen)) ?? withoutBinary(there))
   const empty = up.map(withoutPods)
   const [why] = empty
   if (why !== undefined && !empty.includes(undefined)) throw new UserError(why)
@@ -221,6 +232,21 @@ function unmatched(mine: readonly Workload[], selector: string): UserError {
   const own = selectorFor(podLabels(mine[0]?.object), [])
   const way = own === undefined ? 'give its pods labels in MANIFEST' : `put into .env: SELECTOR=${own}`
   return new UserError(`${names(mine)}: up, and SELECTOR=${selector} matches none of its pods - ${way}`, 2)
+}
+
+/** An image of the settings that the nodes do not get, by its key; undefined where there is none. */
+async function unpulled(
+  { cluster }: OnCluster,
+  { selector, injectImage, devImage }: Settings,
+): Promise<string | undefined> {
+  const pods = items(JSON.parse(await cluster.read(['get', 'pods', '-l', selector, '-o', 'json'])))
+  for (const { image, why } of pods.flatMap(withoutImage)) {
+    if (image === injectImage && devImage === '')
+      return `INJECT_IMAGE=${image} cannot be pulled (${why}) - put an image with a static busybox into .env that the nodes can pull: INJECT_IMAGE=REGISTRY/busybox:stable-musl, then npm run switch-dev`
+    if (image === devImage)
+      return `DEV_IMAGE=${image} cannot be pulled (${why}) - npm run container-dev, with IMAGE_TO in .env as the cluster gets its images, then npm run switch-dev`
+  }
+  return undefined
 }
 
 /** An agent that has nothing to run, and how to give it something; undefined where there is none. */
@@ -312,11 +338,4 @@ function inDev(objects: readonly unknown[], chosen: Chosen): readonly unknown[] 
 
 function objectsOf(workloads: readonly Workload[]): unknown[] {
   return workloads.map(({ object }) => object)
-}
-
-/** Warns where the production manifest was edited after the dev manifest was made. */
-function warnIfOlder(manifestDev: string, manifest: string): void {
-  const [made, source] = [manifestDev, manifest].map((file) => statSync(file, { throwIfNoEntry: false })?.mtimeMs)
-  if (made !== undefined && source !== undefined && made < source)
-    say(`warning: ${manifest} is newer than ${manifestDev} - run npm run generate-deployment-dev`)
 }

@@ -152,3 +152,14 @@ export function trouble(pod: unknown): string | undefined {
     }
   return undefined
 }
+
+/** The images of a pod that its node does not get, each with the reason. */
+export function withoutImage(pod: unknown): { readonly image: string; readonly why: string }[] {
+  return ['initContainers', 'containers'].flatMap((list) =>
+    items(at(pod, 'spec'), list).flatMap((container) => {
+      const why = whyWaiting(pod, text(container, 'name')) ?? ''
+      const isPull = /^waiting \((?:ErrImagePull|ImagePullBackOff|ErrImageNeverPull|InvalidImageName)\b/.test(why)
+      return isPull ? [{ image: text(container, 'image'), why: why.replace(/^waiting \((.*)\)$/, '$1') }] : []
+    }),
+  )
+}
