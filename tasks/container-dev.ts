@@ -7,6 +7,7 @@ import { remember } from './lib/cache.ts'
 import { buildArgs, containerTool, imageTo, userOf } from './lib/container.ts'
 import { delve } from './lib/delve.ts'
 import { parcelOf } from './lib/deliver.ts'
+import { contextOf } from './lib/kubectl.ts'
 import { isSameImage } from './lib/image.ts'
 import { patcher } from './lib/patcher.ts'
 import { defaults, settings } from './lib/settings.ts'
@@ -25,7 +26,7 @@ await task(about, async () => {
   if (chosen.devImage === '')
     throw new UserError('DEV_IMAGE is empty: there is no image to build - put one into .env: DEV_IMAGE=hello-dev', 2)
   const tool = containerTool(chosen)
-  const bring = imageTo(chosen, tool)
+  const bring = imageTo(chosen, tool, await contextOf(chosen))
   if (bring !== undefined) need(bring[0], `to bring the image into the cluster (IMAGE_TO=${chosen.imageTo})`)
   const parcel = await parcelOf(chosen.binary)
   say(`${tool} · ${chosen.devImage} from ${chosen.baseImage} · ${parcel.machine}`)

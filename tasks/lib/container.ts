@@ -48,19 +48,23 @@ export async function userOf(tool: string, image: string): Promise<string> {
   return answer.exitCode === 0 && /^[\w.:-]+$/.test(user) ? user : ''
 }
 
-/** The command that brings an image where the pods are pulled from; undefined where nothing is to be done. */
+/**
+ * The command that brings an image where the pods of a context are pulled from; undefined where nothing is to be done. The tools
+ * of local clusters name their contexts after the cluster: kind-NAME, k3d-NAME, and the profile of minikube as it is.
+ */
 export function imageTo(
-  { imageTo: where, devImage, kubeContext }: Pick<Settings, 'imageTo' | 'devImage' | 'kubeContext'>,
+  { imageTo: where, devImage }: Pick<Settings, 'imageTo' | 'devImage'>,
   tool: string,
+  context: string,
 ): readonly [tool: string, ...args: string[]] | undefined {
-  const cluster = (prefix: string) => (kubeContext.startsWith(prefix) ? [kubeContext.slice(prefix.length)] : [])
+  const cluster = (prefix: string) => (context.startsWith(prefix) ? [context.slice(prefix.length)] : [])
   switch (where) {
     case 'push':
       return [tool, 'push', devImage]
     case 'kind':
       return ['kind', 'load', 'docker-image', devImage, ...cluster('kind-').flatMap((name) => ['--name', name])]
     case 'minikube':
-      return ['minikube', 'image', 'load', devImage]
+      return ['minikube', 'image', 'load', devImage, ...(context === '' ? [] : ['-p', context])]
     case 'k3d':
       return ['k3d', 'image', 'import', devImage, ...cluster('k3d-').flatMap((name) => ['--cluster', name])]
     case 'none':

@@ -8,7 +8,7 @@ import type { Meaning } from './selection.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
 import type { Forward, LeftOut, Target } from './target.ts'
-import { need } from './tools.ts'
+import { find, need } from './tools.ts'
 
 /** A cluster, resolved once per task, so that a switch of context in another window changes nothing. */
 export interface Cluster {
@@ -59,6 +59,15 @@ export async function cluster(settings: Settings): Promise<Cluster> {
     },
     read: (args, input) => kubectl(['--context', context, '--namespace', namespace, timeout, ...args], input),
   }
+}
+
+/** KUBE_CONTEXT, else the current context; empty where there is none, or no kubectl. */
+export async function contextOf({ kubeContext }: Pick<Settings, 'kubeContext'>): Promise<string> {
+  if (kubeContext !== '' || find('kubectl') === undefined) return kubeContext
+  return kubectl(['config', 'current-context']).then(
+    (name) => name.trim(),
+    () => '',
+  )
 }
 
 /** What there is to choose from, in the place of where to look for it. */

@@ -67,21 +67,30 @@ container('keeps the user of the base, after pulling it where it is not here', a
   assert.ok(calls[3]?.includes('RUN_AS=1000:1000'))
 })
 
-for (const [to, command, args, env] of [
+for (const [to, command, args, env, current = ''] of [
   ['push', 'docker', ['push', 'hello-dev'], {}],
   ['kind', 'kind', ['load', 'docker-image', 'hello-dev', '--name', 'box'], { KUBE_CONTEXT: 'kind-box' }],
   ['kind', 'kind', ['load', 'docker-image', 'hello-dev'], {}],
   ['minikube', 'minikube', ['image', 'load', 'hello-dev'], {}],
+  ['minikube', 'minikube', ['image', 'load', 'hello-dev', '-p', 'box'], { KUBE_CONTEXT: 'box' }],
+  ['kind', 'kind', ['load', 'docker-image', 'hello-dev', '--name', 'dev'], {}, 'kind-dev'],
+  ['k3d', 'k3d', ['image', 'import', 'hello-dev', '--cluster', 'dev'], {}, 'k3d-dev'],
+  ['minikube', 'minikube', ['image', 'load', 'hello-dev', '-p', 'dev'], {}, 'dev'],
+  ['kind', 'kind', ['load', 'docker-image', 'hello-dev'], {}, 'other'],
   ['k3d', 'k3d', ['image', 'import', 'hello-dev', '--cluster', 'box'], { KUBE_CONTEXT: 'k3d-box' }],
 ] as const)
-  container(`brings the image into the cluster: ${to} ${Object.values(env).join()}`, async ({ copy }) => {
-    copy.fake('docker', 'exit 0')
-    if (command !== 'docker') copy.fake(command, 'exit 0')
-    const { code, stdout, stderr } = await copy.run('container-dev', [], { env: { IMAGE_TO: to, ...env } })
-    assert.equal([code, stdout], [0, 'hello-dev\n'], stderr)
-    assert.equal(copy.calls(command).at(-1), [...args])
-    assert.match(stderr, new RegExp(`\n${command} ${args.join(' ')}\n$`))
-  })
+  container(
+    `brings the image into the cluster of the context: ${to} ${Object.values(env).join()}${current}`,
+    async ({ copy }) => {
+      copy.fake('kubectl', current === '' ? 'exit 1' : `[ "$1 $2" = 'config current-context' ] && echo ${current}`)
+      copy.fake('docker', 'exit 0')
+      if (command !== 'docker') copy.fake(command, 'exit 0')
+      const { code, stdout, stderr } = await copy.run('container-dev', [], { env: { IMAGE_TO: to, ...env } })
+      assert.equal([code, stdout], [0, 'hello-dev\n'], stderr)
+      assert.equal(copy.calls(command).at(-1), [...args])
+      assert.match(stderr, new RegExp(`\n${command} ${args.join(' ')}\n$`))
+    },
+  )
 
 container('says what is missing before it builds', async ({ copy }) => {
   const failure = async (env: Record<string, string>, message: string, code: number) => {
