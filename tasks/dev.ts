@@ -120,8 +120,10 @@ await task(about, async ({ flags, operands }) => {
         }),
       ),
     )
-    const machine = archOfUname(answers.find((answer) => answer !== undefined)?.values.get('machine') ?? '')
-    if (machine !== undefined) recordMachine(machine)
+    for (const answer of answers) {
+      const machine = archOfUname(answer?.values.get('machine') ?? '')
+      if (machine !== undefined) recordMachine(machine)
+    }
     const others = leftOut.some(({ remedy }) => remedy !== undefined) // of production, with several containers
     if (answers.length > 0 && !answers.includes(undefined) && !others) {
       if ((await import('./lib/dev-manifest.ts')).isOutdated(chosen))

@@ -1,4 +1,5 @@
 // Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
+import { machines } from './lib/builds.ts'
 import { buildArch } from './lib/go.ts'
 import { foreignWord, parcelOf, type Parcel } from './lib/deliver.ts'
 import { interpreterOf } from './lib/elf.ts'
@@ -54,6 +55,7 @@ await task(about, async ({ flags }) => {
   const plan: Plan = {
     size: parcel?.bytes.length ?? 0,
     machine: chosen.goArch || (parcel?.machine ?? buildArch(chosen)),
+    machines: machines(),
     debug: parcel?.debug === true,
     interpreter: parcel === undefined ? '' : interpreterOf(parcel.bytes),
     goVersion,

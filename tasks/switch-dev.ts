@@ -1,5 +1,9 @@
 // Brings up the dev pods, or the local sandbox, and waits until their agents answer.
 import { basename } from 'node:path'
+import { recordMachine } from './lib/builds.ts'
+import { archOfUname } from './lib/elf.ts'
+import { buildArch } from './lib/go.ts'
+import { oneMachine } from './lib/obstacles.ts'
 import { settings } from './lib/settings.ts'
 import { programState } from './lib/program.ts'
 import { settledStatus } from './lib/status.ts'
@@ -28,14 +32,25 @@ await task(about, async ({ operands }) => {
   } else {
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
     const { pods } = await there.pods()
+    const archs = new Set<string>()
     for (const pod of pods) {
       const receipt = await settledStatus(there, pod, 1000 * (chosen.settle + chosen.limit))
       const { result, found, remedy } = programState(receipt)
+      const machine = archOfUname(receipt.values.get('machine') ?? '')
+      if (machine !== undefined) {
+        recordMachine(machine)
+        archs.add(machine)
+      }
       const agent = `agent ${receipt.values.get('agent')}`
       if (result === 'fault') say(`error: ${pod.name}: the program ${found} - ${remedy} (the pod is up: ${agent})`)
       else say(`${pod.name}: the agent answers (${result === 'ok' ? 'running' : found}, ${agent})`)
       failed ||= result === 'fault'
     }
+    const arch = buildArch(chosen)
+    if (archs.size > 1)
+      say(
+        `warning: the pods are ${[...archs].sort().join(' and ')}, and a build is for ${arch} alone - ${oneMachine(arch)}`,
+      )
   }
   say('next: npm run build && npm run deploy-dev')
   return failed ? 1 : 0

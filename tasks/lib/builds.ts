@@ -61,15 +61,33 @@ export function sha256Of(file: string): string | undefined {
   }
 }
 
-/** Remembers the architecture that the pods said they have. */
+const before = machinesThere() // as another task has left them
+const seen = new Set<Architecture>()
+
+/**
+ * Remembers the architecture that a pod said it has. Where pods have several, builds stay with the one that they were for:
+ * which pod answers last is no matter.
+ */
 export function recordMachine(arch: Architecture): void {
-  if (lastMachine() !== arch) memory(() => replaceFile(machine, `${arch}\n`))
+  seen.add(arch)
+  const all = [...seen].sort()
+  const first = before.find((each) => seen.has(each)) ?? all[0]
+  const words = [first, ...all.filter((each) => each !== first)].join(' ')
+  if (text(machine).trim() !== words) memory(() => replaceFile(machine, `${words}\n`))
 }
 
-/** The architecture that the pods last said; undefined where none has yet. */
+/** The architecture that builds for the pods are for; undefined where no pod has said one yet. */
 export function lastMachine(): Architecture | undefined {
-  const word = text(machine).trim()
-  return isArchitecture(word) ? word : undefined
+  return machinesThere()[0]
+}
+
+/** The architectures that the pods said they have, in this task and the one before, the one of the builds first. */
+export function machines(): readonly Architecture[] {
+  return [...new Set([...machinesThere(), ...before])]
+}
+
+function machinesThere(): Architecture[] {
+  return text(machine).trim().split(' ').filter(isArchitecture)
 }
 
 /** Newest first. A damaged file is an empty one: it is only a memory. */

@@ -5,7 +5,7 @@ import type { ChildProcess } from 'node:child_process'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { readBinary, type Binary } from './binary.ts'
-import { buildOf, recordMachine } from './builds.ts'
+import { buildOf, machines, recordMachine } from './builds.ts'
 import { has } from './cache.ts'
 import { brokenLink, complaint } from './complaint.ts'
 import { debuggerFault } from './debug-fault.ts'
@@ -365,7 +365,8 @@ async function attempt(
     // the sandbox is this machine, whatever the cluster's nodes are
     if (machine !== undefined && target.kind === 'kubernetes') recordMachine(machine)
     const wrapped = parcel.debug && greeting.values.get('wrapper') !== undefined
-    const [obstacle] = obstacles(pod, { size: parcel.bytes.length, machine: parcel.machine, wrapped }, greeting)
+    const planned = { size: parcel.bytes.length, machine: parcel.machine, machines: machines(), wrapped }
+    const [obstacle] = obstacles(pod, planned, greeting)
     if (obstacle !== undefined) throw new UserError(obstacle.why)
     const equip = async (tool: 'debugger' | 'decoder') => {
       watch.done() // the agent waits; a tool that is built first takes longer than a silence may

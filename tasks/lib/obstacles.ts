@@ -18,6 +18,8 @@ export interface Planned {
   readonly size: number
   /** Go's word. */
   readonly machine: string
+  /** Those that the pods have, as far as they are known. */
+  readonly machines?: readonly string[]
   /** It runs through the agent's wrapper. */
   readonly wrapped: boolean
 }
@@ -25,7 +27,7 @@ export interface Planned {
 /** All that stands in the way, the first one first. */
 export function obstacles(
   pod: Pick<Pod, 'memory' | 'agent'>,
-  { size: bytes, machine, wrapped }: Planned,
+  { size: bytes, machine, machines = [], wrapped }: Planned,
   { values }: Receipt,
 ) {
   const found: Obstacle[] = []
@@ -39,7 +41,9 @@ export function obstacles(
   if (there !== undefined && there !== machine)
     found.push({
       check: 'architecture',
-      why: `the binary is for ${machine}, the pod is ${there} - set GO_ARCH=${there} in .env, or leave it out, and run npm run build`,
+      why: machines.includes(machine)
+        ? `the binary is for ${machine}, as other pods are, and this one is ${there}: one build cannot run in both - ${oneMachine(machine)}`
+        : `the binary is for ${machine}, the pod is ${there} - set GO_ARCH=${there} in .env, or leave it out, and run npm run build`,
     })
   const writable = values.get('writable') ?? 'yes'
   if (writable !== 'yes')
@@ -56,4 +60,9 @@ export function obstacles(
   const tight = pod.memory && memoryFault(pod.memory, bytes, wrapped)
   if (tight !== undefined) found.push({ check: 'memory', why: tight })
   return found
+}
+
+/** What to do where the nodes of a cluster have several architectures. */
+export function oneMachine(machine: string): string {
+  return `keep the dev pods on one: nodeSelector: {kubernetes.io/arch: ${machine}} into the pods' spec of MANIFEST, then npm run switch-dev`
 }

@@ -17,6 +17,8 @@ export interface Plan {
   /** Bytes; 0 where nothing is built. */
   readonly size: number
   readonly machine: string
+  /** Those that the pods have, as far as they are known. */
+  readonly machines?: readonly string[]
   readonly debug: boolean
   /** The loader that the binary needs there; absent or empty: none. */
   readonly interpreter?: string

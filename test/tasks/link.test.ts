@@ -1,5 +1,7 @@
 // What is said of a way to the cluster that breaks: whole sentences, whatever kubectl's own words hold.
+import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
+import { hostArch } from '../../tasks/lib/elf.ts'
 import { program } from '../agent/fixtures.ts'
 import { cases, hurry, type Loop } from '../lib/loop.ts'
 
@@ -47,5 +49,52 @@ link('is no missing agent where kubectl alone has failed', async (loop) => {
     assert.not.match(stderr, /no agent answers|no such program|switch-dev/)
   }
 })
+
+link(
+  'to pods of two architectures: builds stay with one, whichever answers last, and the way out is said',
+  async (loop) => {
+    onACluster(loop, '')
+    const there = (name: string, uid: string) => ({
+      metadata: { name, uid, creationTimestamp: '2026-01-01T00:00:00Z' },
+      spec: { containers: [{ name: 'hello', command: ['hotswap-dev', '--', loop.binaryPath] }] },
+      status: { phase: 'Running', containerStatuses: [{ name: 'hello', state: { running: {} } }] },
+    })
+    const list = JSON.stringify({ items: [there('one-1', 'a'), there('two-1', 'b')] })
+    const view = JSON.stringify({
+      'current-context': 'kind-fake',
+      clusters: [{ cluster: { server: 'https://127.0.0.1:1' } }],
+    })
+    const [own, other] = hostArch() === 'arm64' ? ['aarch64', 'x86_64'] : ['x86_64', 'aarch64']
+    const machine = loop.copy.file('.hotswap/machine', `${hostArch()}\n`)
+    // greetings alone: each pod has something against the binary
+    const greeting = `printf 'agent=0.1.0 1\\nmachine=%s\\nfree=1\\n\\n'`
+    for (const [slow, fast, first] of [
+      ['one-1', 'two-1'],
+      ['two-1', 'one-1'],
+      ['one-1', 'two-1'],
+    ] as const) {
+      loop.copy.fake(
+        'kubectl',
+        `case $* in
+  *view*) printf '%s' '${view}' ;;
+  *exec*${slow}*) sleep 0.7; ${greeting} ${slow === 'one-1' ? own : other} ;;
+  *exec*${fast}*) ${greeting} ${fast === 'one-1' ? own : other} ;;
+  *) printf '%s' '${list}' ;;
+esac`,
+      )
+      const { code, stderr } = await loop.task('deploy-dev')
+      assert.is(code, 1)
+      assert.is(readFileSync(machine, 'utf8').split(/\s/)[0], hostArch(), stderr)
+      if (slow === 'one-1' && fast === 'two-1') continue // the other one is not known yet, the first time
+      const another = hostArch() === 'arm64' ? 'amd64' : 'arm64'
+      const arch = hostArch()
+      assert.match(
+        stderr,
+        `two-1: the binary is for ${arch}, as other pods are, and this one is ${another}: one build cannot run in both - keep the dev pods on one: nodeSelector: {kubernetes.io/arch: ${arch}} into the pods' spec of MANIFEST`,
+      )
+      assert.not.match(stderr, 'GO_ARCH')
+    }
+  },
+)
 
 link.run()
