@@ -68,7 +68,7 @@ link(
     const machine = loop.copy.file('.hotswap/machine', `${hostArch()}\n`)
     // greetings alone: each pod has something against the binary
     const greeting = `printf 'agent=0.1.0 1\\nmachine=%s\\nfree=1\\n\\n'`
-    for (const [slow, fast, first] of [
+    for (const [slow, fast] of [
       ['one-1', 'two-1'],
       ['two-1', 'one-1'],
       ['one-1', 'two-1'],
