@@ -7,6 +7,7 @@ import { type Format, binaryPath, filePath, image, selector as selectorFormat } 
 import { isSameImage, leftover } from './image.ts'
 import { at, items, nameOf, text } from './json.ts'
 import { matches } from './labels.ts'
+import { remember, remembered } from './remembered.ts'
 import type { Settings } from './settings.ts'
 import { UserError } from './task.ts'
 
@@ -32,15 +33,23 @@ export async function found(
   )
   const hasManifest = !untouched(settings, usual, 'manifest') && isFile(manifest)
   const look = asked.slice(1).some((key) => untouched(settings, usual, key)) && hasManifest
-  const yaml = look ? await import('./yaml-text.ts') : undefined // the parser takes 0.1 s to load
+  const source = look ? readFileSync(manifest, 'utf8') : ''
+  const known = look ? remembered(source) : undefined
+  // the parser takes 0.1 s to load, and a bundle seconds to parse
+  const yaml = look && known === undefined ? await import('./yaml-text.ts') : undefined
+  const objects = once(() => {
+    if (known !== undefined || yaml === undefined) return known ?? []
+    const values: readonly unknown[] = yaml.valuesOf(yaml.read(manifest, source))
+    return remember(
+      source,
+      values.flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value])),
+    )
+  })
   const selector = untouched(settings, usual, 'selector')
   /** Undefined where SELECTOR says more than labels, or another manifest makes the pods. */
   const workload = once(() => {
-    if (yaml === undefined) return undefined
-    const values: readonly unknown[] = yaml.valuesOf(yaml.read(manifest, readFileSync(manifest, 'utf8')))
-    const all = values
-      .flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value]))
-      .filter(isWorkload)
+    if (!look) return undefined
+    const all = objects().filter(isWorkload)
     const chosen = selector
       ? (all.find((each) => labels(each).includes(usual.selector)) ?? onlyWorkload(all, settings))
       : undefined

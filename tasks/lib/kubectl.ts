@@ -4,7 +4,8 @@ import { isIP } from 'node:net'
 import { meaning } from './complaint.ts'
 import { at, text } from './json.ts'
 import { sorted } from './pods.ts'
-import type { Meaning } from './selection.ts'
+import { remember, remembered } from './remembered.ts'
+import { namespacesOf, type Meaning } from './selection.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
 import type { Forward, LeftOut, Target } from './target.ts'
@@ -101,8 +102,11 @@ interface Named {
 /** Those that the first manifest names that names any. The parser of YAML takes 0.1 s to load: only where there is a name to be found. */
 async function namespacesIn([manifest = '', ...others]: readonly string[], meaning: Meaning): Promise<Named> {
   let found: string[] = []
-  if (existsSync(manifest) && readFileSync(manifest, 'utf8').includes('namespace'))
-    found = (await import('./selection.ts')).namespacesOf((await import('./objects.ts')).manifestOf(manifest), meaning)
+  const source = existsSync(manifest) ? readFileSync(manifest, 'utf8') : ''
+  if (source.includes('namespace')) {
+    const objects = remembered(source) ?? remember(source, (await import('./objects.ts')).manifestOf(manifest).objects)
+    found = namespacesOf({ objects }, meaning)
+  }
   return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others, meaning)
 }
 

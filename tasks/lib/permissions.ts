@@ -1,7 +1,9 @@
 // Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
-import { text } from './json.ts'
+import { existsSync, readFileSync } from 'node:fs'
+import { text as textAt } from './json.ts'
 import type { Cluster } from './kubectl.ts'
-import type { Meaning } from './selection.ts'
+import { remember, remembered } from './remembered.ts'
+import { selectionOf, type Meaning } from './selection.ts'
 import { UserError } from './task.ts'
 import { groupOf } from './workloads.ts'
 
@@ -42,20 +44,24 @@ export async function allowed(cluster: Cluster, { verbs, resource }: Need): Prom
   return false
 }
 
+const usual = ['deployments.apps']
+
 /** The resources of the workloads that are meant: `deployments.apps`. Those of the bundled example where they cannot be read. */
 export async function kindsOf(file: string, meaning: Meaning): Promise<string[]> {
-  const [{ manifestOf }, { selectionOf }] = await Promise.all([import('./objects.ts'), import('./selection.ts')])
   try {
-    return [...new Set(selectionOf(manifestOf(file), meaning).mine.map(({ object }) => resourceOf(object)))]
+    if (!existsSync(file)) return usual
+    const text = readFileSync(file, 'utf8')
+    const objects = remembered(text) ?? remember(text, (await import('./objects.ts')).manifestOf(file).objects)
+    return [...new Set(selectionOf({ objects, file }, meaning).mine.map(({ object }) => resourceOf(object)))]
   } catch (error) {
-    if (error instanceof UserError) return ['deployments.apps']
+    if (error instanceof UserError) return usual
     throw error
   }
 }
 
 /** The resource of an object's kind, as its group names it: `statefulsets.apps`. */
 function resourceOf(object: unknown): string {
-  const kind = text(object, 'kind').toLowerCase()
+  const kind = textAt(object, 'kind').toLowerCase()
   const plural = /(?:s|x|ch|sh)$/.test(kind)
     ? `${kind}es`
     : /[^aeiou]y$/.test(kind)
