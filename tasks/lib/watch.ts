@@ -30,9 +30,12 @@ export async function watch(
   changed: (when: number) => void,
   trouble: (words: string) => void,
 ): Promise<Watched> {
+  const start = Date.now()
   let list = await sources(settings)
   if (list.fault !== '') throw new UserError(list.fault)
   let seen = look(list)
+  // a file that has come since is in no list yet
+  for (const folder of list.folders) if (changedAt(folder) > start) seen.set(folder, '')
   let listings = new Map(list.files.map((file) => [file, listingOf(file)]))
   let known = new Set([...list.folders, ...list.files])
   let looking = false
@@ -114,6 +117,7 @@ export async function watch(
    * none was told of, else what has changed while the build ran.
    */
   async function relist(when: number, begin: number, tells: boolean): Promise<void> {
+    const wasAsked = asked
     asked = false
     const next = await sources(settings)
     if (next.fault !== '' && next.fault !== list.fault) trouble(next.fault)
@@ -123,13 +127,16 @@ export async function watch(
     const old = known
     known = new Set([...list.folders, ...list.files])
     const joined = list.files.filter((file) => !old.has(file))
-    const left = before.files.length + joined.length !== list.files.length
+    const left = before.files.filter((file) => !known.has(file))
     const now = look(list)
-    // what the build may have read otherwise: what has come or changed since, under a name of before too
-    const since = [...joined, ...list.folders.filter((folder) => !old.has(folder))]
+    // what the build may have read otherwise: what has come, changed or gone since
+    const since = (path: string) => changedAt(path) > begin
+    const others = (folder: string) => old.has(folder) && known.has(folder) && now.get(folder) !== seen.get(folder)
     const late =
-      since.some((path) => changedAt(path) > begin) ||
-      before.folders.some((folder) => known.has(folder) && now.get(folder) !== seen.get(folder))
+      [...list.files, ...list.folders, ...list.aside].some((path) => !seen.has(path) && since(path)) ||
+      [...joined, ...left].map(dirname).some(others)
+    // the words of one failure may differ from list to list: a build that was asked after says the same
+    const news = joined.length + left.length > 0 || (!wasAsked && before.why !== next.why)
     // what was there before keeps the state that the last build has seen, and a folder the one that Go was asked about; a
     // new folder is asked about once more
     const folders = new Set(list.folders)
@@ -138,7 +145,7 @@ export async function watch(
     listings = new Map(list.files.map((file) => [file, listingOf(file)]))
     watcher.add([...known].filter((path) => !old.has(path)))
     watcher.unwatch([...old].filter((path) => !known.has(path) && !folders.has(dirname(path))))
-    if (late || (!tells && (joined.length > 0 || left || before.why !== next.why))) changed(when)
+    if (late || (!tells && news)) changed(when)
     again = true // for what has changed since
   }
 }

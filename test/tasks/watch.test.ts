@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Settings } from '../../tasks/lib/settings.ts'
-import { patience } from '../lib/pace.ts'
+import { pace, patience } from '../lib/pace.ts'
 import { watch } from '../../tasks/lib/watch.ts'
 
 const watching = suite('watch')
@@ -44,7 +44,7 @@ function module(name: string) {
       assert.ok(told > before, `${what}: not told in ${limit}`)
       for (let last = -1; last !== told;) {
         last = told
-        await new Promise((resolve) => setTimeout(resolve, 1_300)) // longer than the clock of the watch
+        await new Promise((resolve) => setTimeout(resolve, 1_300 * pace)) // longer than the clock of the watch
       }
     },
     close: () => watched?.close(),
