@@ -2,7 +2,7 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { environment } from '../tasks/lib/settings.ts'
+import { environment } from '../tasks/lib/environment.ts'
 import { onEnd, print, root, task, UserError } from '../tasks/lib/task.ts'
 import { run } from '../tasks/lib/tools.ts'
 import { cluster, until } from '../test/e2e/cluster.ts'

@@ -1,7 +1,8 @@
 // Writes the dev manifest: the production manifest, in which the agent and its debugger run the program.
 import { type Images, makeDevManifest, optionsOf, sayMade, unlessSame } from './lib/dev-manifest.ts'
 import { generate } from './lib/manifest.ts'
-import { faultsText, parse, settings } from './lib/settings.ts'
+import { settings } from './lib/settings.ts'
+import { faultsText, parse } from './lib/table.ts'
 import { UserError, say, task } from './lib/task.ts'
 import { readInput } from './lib/text-file.ts'
 

@@ -1,5 +1,5 @@
 // Container tools: how docker, podman, nerdctl and buildah build and push, and how an image gets into a local cluster.
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { UserError } from './task.ts'
 import { find, need, run } from './tools.ts'
 

@@ -12,7 +12,7 @@ import {
 import { moved, pathRules } from './debug-paths.ts'
 import { physical } from './go.ts'
 import { at, text } from './json.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { UserError } from './task.ts'
 
 const name = 'hotswap-dev'

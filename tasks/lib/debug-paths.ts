@@ -2,7 +2,7 @@
 // where it was built with -trimpath.
 import { dirname, resolve } from 'node:path'
 import { goSays, isOn, physical } from './go.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { find, run } from './tools.ts'
 
 /** One rule of Delve's substitutePath: a folder here, and what stands for it in the binary. */

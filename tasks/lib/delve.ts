@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { hostArch } from './elf.ts'
 import { ownGoEnv } from './go.ts'
 import { madeOnce } from './once.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { root, say, UserError } from './task.ts'
 import { need, run } from './tools.ts'
 

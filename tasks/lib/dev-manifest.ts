@@ -4,7 +4,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { isRecord } from './json.ts'
 import { type DevManifest, type DevOptions, generate } from './manifest.ts'
-import { type Settings, defaults } from './settings.ts'
+import { type Settings, defaults } from './table.ts'
 import { UserError, root, say } from './task.ts'
 import { changeFile, readText, replaceFile } from './text-file.ts'
 

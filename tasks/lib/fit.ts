@@ -1,5 +1,5 @@
 // A table as wide as the reader has room for. Pure, but for how wide that is.
-import { environment } from './settings.ts'
+import { environment } from './environment.ts'
 import { table } from './status.ts'
 
 const usual = 80

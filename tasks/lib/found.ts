@@ -8,7 +8,7 @@ import { isSameImage, leftover } from './image.ts'
 import { at, items, nameOf, text } from './json.ts'
 import { matches } from './labels.ts'
 import { remember, remembered } from './remembered.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { UserError } from './task.ts'
 
 /** A settings' value is a choice, or the example's, which means nothing elsewhere. */

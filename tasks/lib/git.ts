@@ -1,5 +1,6 @@
 // Git: the version that it knows of a folder.
-import { environment, type Settings } from './settings.ts'
+import { type Settings } from './table.ts'
+import { environment } from './environment.ts'
 import { clean, say } from './task.ts'
 import { find, run } from './tools.ts'
 

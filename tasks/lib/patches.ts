@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { Worker } from 'node:worker_threads'
 import { has, hasIndex, newest } from './cache.ts'
 import { largest } from './delta.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { root } from './task.ts'
 
 const kept = 2 // indexes: of what runs, and of the binary before

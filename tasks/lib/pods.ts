@@ -4,7 +4,7 @@ import { agentCommand } from './agent-command.ts'
 import { shortened } from './complaint.ts'
 import { at, items, strings, text } from './json.ts'
 import { memoryOf } from './memory.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { UserError } from './task.ts'
 import type { Found, LeftOut, Pod } from './target.ts'
 

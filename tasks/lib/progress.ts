@@ -1,6 +1,6 @@
 // One line of progress on a terminal: pods done, per cent, rate. Nothing where stderr is a file or a pipe, or in CI.
 import { screen } from './screen.ts'
-import { environment } from './settings.ts'
+import { environment } from './environment.ts'
 import { size } from './words.ts'
 
 const step = 100 // ms between two looks

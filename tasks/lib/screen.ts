@@ -1,6 +1,6 @@
 // The screen of a task that goes on: lines that pass, and below them one line that still changes. Without a terminal only
 // the others are written.
-import { environment } from './settings.ts'
+import { environment } from './environment.ts'
 import { onEnd, print, writeThrough } from './task.ts'
 
 /** How a result is to be taken. */

@@ -3,7 +3,7 @@ import { agentContainers } from './production.ts'
 import { at, isRecord, nameOf, text } from './json.ts'
 import { matches, selectorFor } from './labels.ts'
 import type { Manifest } from './objects.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { UserError } from './task.ts'
 import { isSame, podLabels, workloadsIn, type Workload } from './workloads.ts'
 

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
 import { goSays, homeless, physical, valuesOf } from './go.ts'
 import { at, items, jsonOf, strings, text } from './json.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { run } from './tools.ts'
 
 export interface Sources {

@@ -2,7 +2,7 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Cluster } from './kubectl.ts'
 import type { Memory } from './memory.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 
 // node gives no streams, and says nothing else, where it cannot open any
 export const withoutPipes =

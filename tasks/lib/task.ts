@@ -3,7 +3,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { spawn, type ChildProcess, type SpawnOptions } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { parseArgs, stripVTControlCharacters } from 'node:util'
-import { environment } from './settings.ts'
+import { environment } from './environment.ts'
 
 /** The top folder of this repository, without a slash at its end. task() makes it the working directory. */
 export const root = fileURLToPath(new URL('../..', import.meta.url)).replace(/\/$/, '')

@@ -2,7 +2,7 @@
 import { containerTool } from './container.ts'
 import { toolchain } from './delve.ts'
 import { finding, type Finding } from './finding.ts'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { UserError } from './task.ts'
 import { need, run } from './tools.ts'
 

@@ -2,7 +2,7 @@
 import { accessSync, constants, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getSystemErrorMap } from 'node:util'
-import { dropZxVariables, environment } from './settings.ts'
+import { dropZxVariables, environment } from './environment.ts'
 import { onEnd, unlessEnding, UserError } from './task.ts'
 
 /** Where a tool is on PATH, or the tool itself where it is a path already; undefined where there is none. */

@@ -3,7 +3,7 @@
 import { type BigIntStats, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { watch as chokidar } from 'chokidar'
-import type { Settings } from './settings.ts'
+import type { Settings } from './table.ts'
 import { listing, sources, type Sources } from './sources.ts'
 import { inWords, onEnd, UserError } from './task.ts'
 

@@ -3,7 +3,7 @@ import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { environment } from '../../tasks/lib/settings.ts'
+import { environment } from '../../tasks/lib/environment.ts'
 import { root } from '../../tasks/lib/task.ts'
 
 export interface Cluster {

@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostArch } from '../../tasks/lib/elf.ts'
-import { defaults } from '../../tasks/lib/settings.ts'
+import { defaults } from '../../tasks/lib/table.ts'
 import { tool } from '../e2e/cluster.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
 

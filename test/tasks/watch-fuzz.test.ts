@@ -21,7 +21,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { goBuild, goBuildArgs, goSays } from '../../tasks/lib/go.ts'
 import { latest } from '../../tasks/lib/latest.ts'
-import type { Settings } from '../../tasks/lib/settings.ts'
+import type { Settings } from '../../tasks/lib/table.ts'
 import { watch } from '../../tasks/lib/watch.ts'
 import { patience } from '../lib/pace.ts'
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Settings } from '../../tasks/lib/settings.ts'
+import type { Settings } from '../../tasks/lib/table.ts'
 import { pace, patience } from '../lib/pace.ts'
 import { watch } from '../../tasks/lib/watch.ts'
 

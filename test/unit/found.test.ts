@@ -5,7 +5,7 @@ import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { found } from '../../tasks/lib/found.ts'
-import { defaults, type Settings } from '../../tasks/lib/settings.ts'
+import { defaults, type Settings } from '../../tasks/lib/table.ts'
 import { UserError } from '../../tasks/lib/task.ts'
 
 const three = suite<{ dir: string }>('found')

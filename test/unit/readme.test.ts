@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { keys } from '../../tasks/lib/settings.ts'
+import { keys } from '../../tasks/lib/table.ts'
 import { root } from '../../tasks/lib/task.ts'
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8')

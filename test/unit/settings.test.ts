@@ -3,7 +3,8 @@ import * as dotenv from 'dotenv'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decoded, scan } from '../../tasks/lib/env-file.ts'
-import { environment, faultsText, keys, parse, type Settings } from '../../tasks/lib/settings.ts'
+import { faultsText, keys, parse, type Settings } from '../../tasks/lib/table.ts'
+import { environment } from '../../tasks/lib/environment.ts'
 
 const good = (file: string, env: Record<string, string> = {}): Settings => {
   const result = parse(file, env)
