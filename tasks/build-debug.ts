@@ -4,7 +4,8 @@ import { provideLocalDelve } from './lib/delve.ts'
 import { buildLine, goBuild } from './lib/go.ts'
 import { foresee } from './lib/patches.ts'
 import { settings } from './lib/settings.ts'
-import { print, task } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { print } from './lib/talk.ts'
 
 const about = {
   name: 'build-debug',

@@ -12,7 +12,10 @@ import { isSameImage } from './lib/image.ts'
 import { patcher } from './lib/patcher.ts'
 import { settings } from './lib/settings.ts'
 import { defaults } from './lib/table.ts'
-import { onEnd, print, root, say, task, UserError } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { root } from './lib/root.ts'
+import { onEnd } from './lib/ending.ts'
+import { print, say, UserError } from './lib/talk.ts'
 import { need, run } from './lib/tools.ts'
 
 const about = {

@@ -7,7 +7,9 @@ import { story } from './lib/debug-story.ts'
 import { sendDelve } from './lib/pod-tool.ts'
 import type { Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
-import { onEnd, print, say, task, UserError } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { onEnd } from './lib/ending.ts'
+import { print, say, UserError } from './lib/talk.ts'
 import { target, type Pod } from './lib/target.ts'
 
 const about = {

@@ -3,7 +3,8 @@ import { type Images, makeDevManifest, optionsOf, sayMade, unlessSame } from './
 import { generate } from './lib/manifest.ts'
 import { settings } from './lib/settings.ts'
 import { faultsText, parse } from './lib/table.ts'
-import { UserError, say, task } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { UserError, say } from './lib/talk.ts'
 import { readInput } from './lib/text-file.ts'
 
 const about = {

@@ -3,7 +3,8 @@ import { followed, prefixes, sinceSwap } from './lib/logs.ts'
 import { roster } from './lib/roster.ts'
 import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
-import { print, say, task, UserError } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { print, say, UserError } from './lib/talk.ts'
 import { target, type From, type Pod } from './lib/target.ts'
 
 const about = {

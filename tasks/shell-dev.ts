@@ -1,7 +1,8 @@
 // Opens a shell in the container of a dev pod; on local, in the sandbox folder.
 import { settings } from './lib/settings.ts'
 import { conversation, shellOf } from './lib/shell.ts'
-import { say, task, UserError } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { say, UserError } from './lib/talk.ts'
 import { target } from './lib/target.ts'
 
 const about = {

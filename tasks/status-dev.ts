@@ -4,7 +4,8 @@ import { fitted, since, width } from './lib/fit.ts'
 import { reasonOf, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { mode, statusOf, table } from './lib/status.ts'
-import { print, say, task, UserError } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { print, say, UserError } from './lib/talk.ts'
 import { target, type Pod } from './lib/target.ts'
 
 const about = {

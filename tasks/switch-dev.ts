@@ -7,7 +7,8 @@ import { oneMachine } from './lib/obstacles.ts'
 import { settings } from './lib/settings.ts'
 import { programState } from './lib/program.ts'
 import { settledStatus } from './lib/status.ts'
-import { say, task } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { say } from './lib/talk.ts'
 import { target } from './lib/target.ts'
 
 const about = {

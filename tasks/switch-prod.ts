@@ -1,6 +1,7 @@
 // Brings the production pods back, or ends the local sandbox.
 import { settings } from './lib/settings.ts'
-import { say, task } from './lib/task.ts'
+import { task } from './lib/task.ts'
+import { say } from './lib/talk.ts'
 import { target } from './lib/target.ts'
 
 const about = { name: 'switch-prod', summary: 'brings the production pods back, or ends the local sandbox' } as const

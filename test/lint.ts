@@ -1,6 +1,7 @@
 // Checks the sources: prettier, shellcheck on every sh script, and the types.
 import { closeSync, openSync, readSync } from 'node:fs'
-import { print, task } from '../tasks/lib/task.ts'
+import { task } from '../tasks/lib/task.ts'
+import { print } from '../tasks/lib/talk.ts'
 import { need, run } from '../tasks/lib/tools.ts'
 
 const about = { name: 'lint', summary: 'checks the sources with prettier, shellcheck and tsc' } as const

@@ -3,7 +3,8 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isArchitecture, type Architecture } from './elf.ts'
-import { root, say } from './task.ts'
+import { root } from './root.ts'
+import { say } from './talk.ts'
 import { changeFile, replaceFile } from './text-file.ts'
 
 /** One binary that was built. */

@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, utimesSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import type { Binary } from './binary.ts'
-import { root } from './task.ts'
+import { root } from './root.ts'
 import { replaceFile } from './text-file.ts'
 
 const kept = 3 // binaries of one name

@@ -1,5 +1,5 @@
 // What kubectl and the runtimes behind it complain of, in one line with the next step. Pure.
-import { clean } from './task.ts'
+import { clean } from './talk.ts'
 
 export interface Complaint {
   /** Empty: it says nothing. */

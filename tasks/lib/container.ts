@@ -1,6 +1,6 @@
 // Container tools: how docker, podman, nerdctl and buildah build and push, and how an image gets into a local cluster.
 import type { Settings } from './table.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { find, need, run } from './tools.ts'
 
 const known = ['docker', 'podman', 'nerdctl', 'buildah'] as const

@@ -13,7 +13,7 @@ import { moved, pathRules } from './debug-paths.ts'
 import { physical } from './go.ts'
 import { at, text } from './json.ts'
 import type { Settings } from './table.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 
 const name = 'hotswap-dev'
 

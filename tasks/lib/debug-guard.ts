@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentShell } from './agent-command.ts'
 import type { Pod, Target } from './target.ts'
-import { clean, root } from './task.ts'
+import { root } from './root.ts'
+import { clean } from './talk.ts'
 
 export interface Guard {
   /** Whether Delve's port takes connections now; false once the guard has ended. */

@@ -4,7 +4,7 @@ import { connect as connectTcp, type Socket } from 'node:net'
 import { guard, type Guard } from './debug-guard.ts'
 import type { Receipt } from './receipt.ts'
 import { statusOf } from './status.ts'
-import { say, UserError } from './task.ts'
+import { say, UserError } from './talk.ts'
 import type { Forward, Pod, Target } from './target.ts'
 
 export interface Link {

@@ -1,7 +1,9 @@
 // The port of this machine that an IDE connects to: ours from start to end, on loopback, and who has it where it is taken.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
-import { onEnd, start, UserError } from './task.ts'
+import { start } from './children.ts'
+import { onEnd } from './ending.ts'
+import { UserError } from './talk.ts'
 import { find } from './tools.ts'
 
 const patience = 1500 // ms for lsof

@@ -8,7 +8,7 @@ import type { Link } from './debug-link.ts'
 import { type LinkOf, type PathRule, rpcPaths } from './debug-paths.ts'
 import { connections, halting, insist, letGo, type ProgramState, programState, type Rpc, rpc } from './debug-rpc.ts'
 import { dapSession, type Step } from './debug-session.ts'
-import { say } from './task.ts'
+import { say } from './talk.ts'
 
 export interface Relay {
   /** For each connection to the port. */

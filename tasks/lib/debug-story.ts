@@ -2,7 +2,7 @@
 import type { Link } from './debug-link.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { binaryWords, reasonOf, type Receipt } from './receipt.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 
 export interface Story {
   /** What runs at the start is no news, unless it cannot be debugged. */

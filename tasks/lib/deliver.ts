@@ -15,7 +15,7 @@ import { claimed, takeOver, type Claim, type Developer } from './owner.ts'
 import { decodes, pack, wholeOf, type Encoding, type Packed, type Whole } from './packing.ts'
 import { patch } from './patches.ts'
 import { receipts, binaryWords, type Receipt } from './receipt.ts'
-import { clean, inWords, say, UserError } from './task.ts'
+import { clean, inWords, say, UserError } from './talk.ts'
 import { noAgent } from './status.ts'
 import { withoutPipes, type Pod, type Target } from './target.ts'
 

@@ -5,7 +5,8 @@ import { hostArch } from './elf.ts'
 import { ownGoEnv } from './go.ts'
 import { madeOnce } from './once.ts'
 import type { Settings } from './table.ts'
-import { root, say, UserError } from './task.ts'
+import { root } from './root.ts'
+import { say, UserError } from './talk.ts'
 import { need, run } from './tools.ts'
 
 const tools = join(root, '.hotswap', 'tools')

@@ -5,7 +5,8 @@ import { join, resolve } from 'node:path'
 import { isRecord } from './json.ts'
 import { type DevManifest, type DevOptions, generate } from './manifest.ts'
 import { type Settings, defaults } from './table.ts'
-import { UserError, root, say } from './task.ts'
+import { root } from './root.ts'
+import { UserError, say } from './talk.ts'
 import { changeFile, readText, replaceFile } from './text-file.ts'
 
 /** The images that one run was given in the place of those of the settings. */

@@ -3,7 +3,8 @@ import { claimOf, deliver, isUnreached, open, type Delivery, type Opening, type 
 import type { Claim } from './owner.ts'
 import type { Encoding } from './packing.ts'
 import type { Receipt } from './receipt.ts'
-import { inWords, onEnd, say } from './task.ts'
+import { onEnd } from './ending.ts'
+import { inWords, say } from './talk.ts'
 import type { Pod, Target } from './target.ts'
 
 /** How a delivery went. */

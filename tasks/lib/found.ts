@@ -9,7 +9,7 @@ import { at, items, nameOf, text } from './json.ts'
 import { matches } from './labels.ts'
 import { remember, remembered } from './remembered.ts'
 import type { Settings } from './table.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 
 /** A settings' value is a choice, or the example's, which means nothing elsewhere. */
 const untouched = (settings: Settings, usual: Settings, key: keyof Settings) => settings[key] === usual[key]

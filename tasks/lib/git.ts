@@ -1,7 +1,7 @@
 // Git: the version that it knows of a folder.
 import { type Settings } from './table.ts'
 import { environment } from './environment.ts'
-import { clean, say } from './task.ts'
+import { clean, say } from './talk.ts'
 import { find, run } from './tools.ts'
 
 /** What goes into a binary where git has no version. */

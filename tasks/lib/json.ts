@@ -1,5 +1,5 @@
 // JSON of unknown shape, read without trust in it. Pure.
-import { clean } from './task.ts'
+import { clean } from './talk.ts'
 
 /** The value of a JSON text; undefined if it is none. */
 export function jsonOf(json: string): unknown {

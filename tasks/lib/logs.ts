@@ -5,7 +5,7 @@ import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import type { Receipt } from './receipt.ts'
 import { isColoured } from './screen.ts'
-import { inWords, say } from './task.ts'
+import { inWords, say } from './talk.ts'
 import type { From, Pod, Target } from './target.ts'
 
 const firstPause = 200 // ms after a connection that ended; doubled each time

@@ -3,7 +3,7 @@ import { type DevOptions, type Match, type Pod, containerName, planPod } from '.
 import { isSameImage, leftover } from './image.ts'
 import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './production.ts'
 import { scopeOf } from './scope.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { type Change, edit } from './yaml-edit.ts'
 import { lineBreak } from './yaml-splice.ts'
 import {

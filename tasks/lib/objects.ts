@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { isSeq, parseAllDocuments, type Document } from 'yaml'
 import { isRecord, items, text } from './json.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { withSeparators } from './yaml-text.ts'
 
 /** A manifest that was read. */

@@ -1,7 +1,8 @@
 // What is made once: a file that many may ask for at the same time, in this task and in others of the checkout.
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
-import { onEnd, say, unlessEnding } from './task.ts'
+import { onEnd, unlessEnding } from './ending.ts'
+import { say } from './talk.ts'
 
 const step = 100 // ms between two looks at who makes it
 const sign = 2_000 // ms between two signs of life of who does

@@ -3,7 +3,7 @@ import { buildOf } from './builds.ts'
 import type { Parcel } from './deliver.ts'
 import type { Receipt } from './receipt.ts'
 import type { Target } from './target.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 
 export type Encoding = 'raw' | 'gzip' | 'delta'
 /** How all of a file goes. */

@@ -4,7 +4,8 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ownGoEnv } from './go.ts'
 import { madeOnce } from './once.ts'
-import { root, UserError } from './task.ts'
+import { root } from './root.ts'
+import { UserError } from './talk.ts'
 import { need, run } from './tools.ts'
 
 const source = join(root, 'agent', 'hotswap-patch')

@@ -6,7 +6,7 @@ import { Worker } from 'node:worker_threads'
 import { has, hasIndex, newest } from './cache.ts'
 import { largest } from './delta.ts'
 import type { Settings } from './table.ts'
-import { root } from './task.ts'
+import { root } from './root.ts'
 
 const kept = 2 // indexes: of what runs, and of the binary before
 const bases: string[] = [] // what the thread has indexed, the latest last

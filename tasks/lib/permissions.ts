@@ -4,7 +4,7 @@ import { text as textAt } from './json.ts'
 import type { Cluster } from './kubectl.ts'
 import { remember, remembered } from './remembered.ts'
 import { selectionOf, type Meaning } from './selection.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { groupOf } from './workloads.ts'
 
 /** A permission that the tasks need; any one of its verbs will do. */

@@ -11,7 +11,7 @@ import { decodes } from './packing.ts'
 import { patcher } from './patcher.ts'
 import type { Receipt } from './receipt.ts'
 import type { Settings } from './table.ts'
-import { say, UserError } from './task.ts'
+import { say, UserError } from './talk.ts'
 import type { Pod, Target } from './target.ts'
 import { size } from './words.ts'
 

@@ -5,7 +5,7 @@ import { shortened } from './complaint.ts'
 import { at, items, strings, text } from './json.ts'
 import { memoryOf } from './memory.ts'
 import type { Settings } from './table.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import type { Found, LeftOut, Pod } from './target.ts'
 
 /** The pods of a PodList that can be acted on, newest first, and the others with the reason. Throws UserError. Pure. */

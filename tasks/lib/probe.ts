@@ -2,7 +2,7 @@
 import { agentShell } from './agent-command.ts'
 import { complaint } from './complaint.ts'
 import { receipts } from './receipt.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { withoutPipes, type Pod, type Target } from './target.ts'
 
 export interface Probe {

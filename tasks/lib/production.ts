@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { agentCommand } from './agent-command.ts'
 import { at, items, strings, text } from './json.ts'
 import type { Cluster } from './kubectl.ts'
-import { say } from './task.ts'
+import { say } from './talk.ts'
 import { isSame, named, type Workload } from './workloads.ts'
 
 /** The annotation of a workload that holds what it was before switch-dev. */

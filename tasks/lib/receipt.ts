@@ -1,6 +1,6 @@
 // What the agent says: blocks of key=value lines, each ended by an empty line. Nothing in it is trusted to be well-formed.
 import type { Readable } from 'node:stream'
-import { clean, UserError } from './task.ts'
+import { clean, UserError } from './talk.ts'
 
 /** The protocol number of the agent that these tasks know. */
 export const protocol = 1

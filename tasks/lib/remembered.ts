@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { isRecord, text as textAt } from './json.ts'
-import { root } from './task.ts'
+import { root } from './root.ts'
 import { changeFile } from './text-file.ts'
 import { workloadsIn } from './workloads.ts'
 

@@ -7,7 +7,8 @@ import { selectorFor } from './labels.ts'
 import type { Settings } from './table.ts'
 import { statusOf } from './status.ts'
 import type { Target } from './target.ts'
-import { onEnd, say, UserError } from './task.ts'
+import { onEnd } from './ending.ts'
+import { say, UserError } from './talk.ts'
 import { manifestOf, type Manifest } from './objects.ts'
 import {
   bringBack,

@@ -1,5 +1,6 @@
 // The roster: the pods as they come and go. A container that was started anew is another one: its binary is the image's.
-import { inWords, onEnd } from './task.ts'
+import { onEnd } from './ending.ts'
+import { inWords } from './talk.ts'
 import type { Pod, Target } from './target.ts'
 
 export interface Listener {

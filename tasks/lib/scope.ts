@@ -2,7 +2,7 @@
 import { type Container, type DevOptions, type Pod, candidates, isAgent } from './dev-pod.ts'
 import { type Entry, entryOf } from './entry.ts'
 import { matches, selectorFor } from './labels.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { type Source, faultsError, positionOf, valueAt } from './yaml-text.ts'
 
 /** A pod template, and those of its containers that are meant. */

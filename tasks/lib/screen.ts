@@ -1,7 +1,8 @@
 // The screen of a task that goes on: lines that pass, and below them one line that still changes. Without a terminal only
 // the others are written.
 import { environment } from './environment.ts'
-import { onEnd, print, writeThrough } from './task.ts'
+import { onEnd } from './ending.ts'
+import { print, writeThrough } from './talk.ts'
 
 /** How a result is to be taken. */
 export type Tone = 'good' | 'bad' | 'plain'

@@ -4,7 +4,7 @@ import { at, isRecord, nameOf, text } from './json.ts'
 import { matches, selectorFor } from './labels.ts'
 import type { Manifest } from './objects.ts'
 import type { Settings } from './table.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { isSame, podLabels, workloadsIn, type Workload } from './workloads.ts'
 
 export type Meaning = Pick<Settings, 'selector' | 'container'>

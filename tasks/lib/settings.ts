@@ -5,7 +5,8 @@ import { addToEnvironment } from './environment.ts'
 import { decoded } from './env-file.ts'
 import { found } from './found.ts'
 import { defaults, faultsText, parse, type Others, type Settings } from './table.ts'
-import { root, say, UserError } from './task.ts'
+import { root } from './root.ts'
+import { say, UserError } from './talk.ts'
 
 const largest = 1 << 20 // bytes of a .env: anything larger is another kind of file
 

@@ -1,7 +1,7 @@
 // Which shell a container has.
 import { FOLDER, isInjected } from './agent-command.ts'
 import { complaint } from './complaint.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import type { Pod, Target } from './target.ts'
 
 const limit = 20_000 // ms

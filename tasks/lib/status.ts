@@ -1,7 +1,7 @@
 // What runs in a pod now, as its agent says it.
 import { complaint } from './complaint.ts'
 import { receipts, type Receipt } from './receipt.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { withoutPipes, type Pod, type Target } from './target.ts'
 
 const limit = 20_000 // ms

@@ -19,7 +19,7 @@ import {
   seconds,
   selector,
 } from './formats.ts'
-import { clean } from './task.ts'
+import { clean } from './talk.ts'
 
 export interface Settings {
   readonly target: 'local' | 'kubernetes'

@@ -2,7 +2,7 @@
 import { closeSync, existsSync, mkdirSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { threadId } from 'node:worker_threads'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 
 /**
  * @returns the text byte for byte, its byte order mark too.

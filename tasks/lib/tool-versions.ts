@@ -3,7 +3,7 @@ import { containerTool } from './container.ts'
 import { toolchain } from './delve.ts'
 import { finding, type Finding } from './finding.ts'
 import type { Settings } from './table.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import { need, run } from './tools.ts'
 
 const oldest = 21 // of Go 1.N

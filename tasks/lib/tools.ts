@@ -3,7 +3,8 @@ import { accessSync, constants, statSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { getSystemErrorMap } from 'node:util'
 import { dropZxVariables, environment } from './environment.ts'
-import { onEnd, unlessEnding, UserError } from './task.ts'
+import { onEnd, unlessEnding } from './ending.ts'
+import { UserError } from './talk.ts'
 
 /** Where a tool is on PATH, or the tool itself where it is a path already; undefined where there is none. */
 export function find(tool: string): string | undefined {

@@ -5,7 +5,8 @@ import { dirname } from 'node:path'
 import { watch as chokidar } from 'chokidar'
 import type { Settings } from './table.ts'
 import { listing, sources, type Sources } from './sources.ts'
-import { inWords, onEnd, UserError } from './task.ts'
+import { onEnd } from './ending.ts'
+import { inWords, UserError } from './talk.ts'
 
 export interface Watched {
   /** How many files are watched. */

@@ -1,7 +1,7 @@
 // Edits a YAML text in place: where an edit goes is taken from the parser, every other byte stays as it is.
 import { isDeepStrictEqual } from 'node:util'
 import { type Document, type Node, type Pair, type YAMLMap, isMap, isNode, isScalar, isSeq } from 'yaml'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 import {
   type Edit,
   type Value,

@@ -18,7 +18,7 @@ import {
   visit,
 } from 'yaml'
 import { isRecord } from './json.ts'
-import { UserError } from './task.ts'
+import { UserError } from './talk.ts'
 
 export { isRecord } from './json.ts'
 

@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { environment } from '../../tasks/lib/environment.ts'
-import { root } from '../../tasks/lib/task.ts'
+import { root } from '../../tasks/lib/root.ts'
 
 export interface Cluster {
   /** Absolute path. */

@@ -31,7 +31,7 @@ const linked = (it: Project, link: Link) =>
 /** A put in the pod, held open after half of the binary. */
 async function halfUpload(it: Project, pod: string) {
   const bytes = readFileSync(join(it.checkout.dir, 'bin/hello'))
-  const { start } = await import('../../tasks/lib/task.ts')
+  const { start } = await import('../../tasks/lib/children.ts')
   const { kubeconfig } = await cluster()
   const child = start(
     'kubectl',

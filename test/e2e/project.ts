@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/environment.ts'
-import { root } from '../../tasks/lib/task.ts'
+import { root } from '../../tasks/lib/root.ts'
 import { checkout, ended, type Checkout, type Ended } from '../lib/checkout.ts'
 import { cluster, httpGet, kubectl, loadImage, namespace, podURL, removeImages, tool, until } from './cluster.ts'
 

@@ -7,7 +7,7 @@ import { debuggerFault } from '../../tasks/lib/debug-fault.ts'
 import { merged } from '../../tasks/lib/debug-editor.ts'
 import { rpcPaths } from '../../tasks/lib/debug-paths.ts'
 import { plot, story } from '../../tasks/lib/debug-story.ts'
-import { UserError } from '../../tasks/lib/task.ts'
+import { UserError } from '../../tasks/lib/talk.ts'
 
 // --- what a connection speaks, and how messages are framed ---
 

@@ -6,7 +6,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { found } from '../../tasks/lib/found.ts'
 import { defaults, type Settings } from '../../tasks/lib/table.ts'
-import { UserError } from '../../tasks/lib/task.ts'
+import { UserError } from '../../tasks/lib/talk.ts'
 
 const three = suite<{ dir: string }>('found')
 three.before.each((context) => void (context.dir = mkdtempSync(join(tmpdir(), 'hotswap-found-'))))

@@ -19,7 +19,7 @@ import {
   visit,
 } from 'yaml'
 import { generate } from '../../tasks/lib/manifest.ts'
-import { UserError } from '../../tasks/lib/task.ts'
+import { UserError } from '../../tasks/lib/talk.ts'
 
 // FUZZ=1 npm test -- fuzz: all of them, as CI has it
 const count = process.env.FUZZ ? 2000 : 400

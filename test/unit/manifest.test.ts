@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse, parseAllDocuments } from 'yaml'
 import { type DevManifest, type DevOptions, generate } from '../../tasks/lib/manifest.ts'
-import { UserError } from '../../tasks/lib/task.ts'
+import { UserError } from '../../tasks/lib/talk.ts'
 import { changedLines } from '../lib/diff.ts'
 
 const usual: DevOptions = {

@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { keys } from '../../tasks/lib/table.ts'
-import { root } from '../../tasks/lib/task.ts'
+import { root } from '../../tasks/lib/root.ts'
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
 const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', 'bench/README.md', 'docs/json.md']

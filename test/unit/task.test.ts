@@ -13,7 +13,10 @@ task.after.each(({ copy }) => copy.remove())
 const fixture = (copy: Checkout, body: string, about = '') =>
   copy.file(
     'fixture/x.ts',
-    `import { onEnd, print, say, start, task, UserError } from '../tasks/lib/task.ts'
+    `import { task } from '../tasks/lib/task.ts'
+     import { start } from '../tasks/lib/children.ts'
+     import { onEnd } from '../tasks/lib/ending.ts'
+     import { print, say, UserError } from '../tasks/lib/talk.ts'
      import { run } from '../tasks/lib/tools.ts'
      import { setTimeout as sleep } from 'node:timers/promises'
      import { writeFileSync } from 'node:fs'

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clean } from '../../tasks/lib/task.ts'
+import { clean } from '../../tasks/lib/talk.ts'
 import { seconds, size, words } from '../../tasks/lib/words.ts'
 
 test('a flag line is split as go splits it', () => {
