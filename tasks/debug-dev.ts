@@ -10,7 +10,8 @@ import { settings } from './lib/settings.ts'
 import { task } from './lib/task.ts'
 import { onEnd } from './lib/ending.ts'
 import { print, say, UserError } from './lib/talk.ts'
-import { target, type Pod } from './lib/target.ts'
+import { type Pod } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 
 const about = {
   name: 'debug-dev',

@@ -9,7 +9,7 @@ import { binaryWords } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
 import { task } from './lib/task.ts'
 import { print, say, UserError } from './lib/talk.ts'
-import { target } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 import { seconds, size } from './lib/words.ts'
 
 const about = {

@@ -5,7 +5,8 @@ import { settings } from './lib/settings.ts'
 import { statusOf } from './lib/status.ts'
 import { task } from './lib/task.ts'
 import { print, say, UserError } from './lib/talk.ts'
-import { target, type From, type Pod } from './lib/target.ts'
+import { type From, type Pod } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 
 const about = {
   name: 'logs-dev',

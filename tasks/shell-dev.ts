@@ -3,7 +3,7 @@ import { settings } from './lib/settings.ts'
 import { conversation, shellOf } from './lib/shell.ts'
 import { task } from './lib/task.ts'
 import { say, UserError } from './lib/talk.ts'
-import { target } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 
 const about = {
   name: 'shell-dev',

@@ -3,10 +3,12 @@ import { sha256Of } from './lib/builds.ts'
 import { fitted, since, width } from './lib/fit.ts'
 import { reasonOf, type Receipt } from './lib/receipt.ts'
 import { settings } from './lib/settings.ts'
-import { mode, statusOf, table } from './lib/status.ts'
+import { mode, statusOf } from './lib/status.ts'
+import { table } from './lib/words.ts'
 import { task } from './lib/task.ts'
 import { print, say, UserError } from './lib/talk.ts'
-import { target, type Pod } from './lib/target.ts'
+import { type Pod } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 
 const about = {
   name: 'status-dev',

@@ -9,7 +9,7 @@ import { programState } from './lib/program.ts'
 import { settledStatus } from './lib/status.ts'
 import { task } from './lib/task.ts'
 import { say } from './lib/talk.ts'
-import { target } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 
 const about = {
   name: 'switch-dev',

@@ -2,7 +2,7 @@
 import { settings } from './lib/settings.ts'
 import { task } from './lib/task.ts'
 import { say } from './lib/talk.ts'
-import { target } from './lib/target.ts'
+import { target } from './lib/reach.ts'
 
 const about = { name: 'switch-prod', summary: 'brings the production pods back, or ends the local sandbox' } as const
 

@@ -1,5 +1,6 @@
 // The command of a container that runs the agent: made for the dev manifest, and read from one. Pure.
 import { posix } from 'node:path'
+import { at, strings } from './json.ts'
 
 /** What the command of a container says about the agent in it. */
 export interface AgentCommand {
@@ -70,6 +71,16 @@ export function agentCommand(words: readonly string[]): AgentCommand | undefined
   const [binary, ...args] = rest[0] === '--' ? rest.slice(1) : rest
   const port = /\bdlv\b.*\s(?:--listen|-l)[= ]\S*:(\d+)(?:\s|$)/.exec(wrapper)?.[1]
   return { agent, binary, args, wrapper, debugPort: port === undefined ? undefined : Number(port) }
+}
+
+/** The command of a container, from its JSON; undefined if it does not run the agent. */
+export function agentOf(container: unknown): AgentCommand | undefined {
+  return agentCommand([...strings(at(container, 'command')), ...strings(at(container, 'args'))])
+}
+
+/** Whether a container runs the agent. */
+export function runsAgent(container: unknown): boolean {
+  return agentOf(container) !== undefined
 }
 
 const AGENT_SHELL = /^(?:busybox|sh|ash|dash|bash)$/

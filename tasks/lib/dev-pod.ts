@@ -2,59 +2,12 @@
 import { INJECTED, type AgentCommand, agentCommand, agentWords, delve, isInjected } from './agent-command.ts'
 import { entryOf, isEmpty, wordsOf } from './entry.ts'
 import { isSameImage } from './image.ts'
-import { type Injection, SCRIPT, injectedBinary, injection, userNote } from './inject.ts'
+import { injectedBinary, injection, userNote } from './inject.ts'
+import { AGENT, BINARY, CONTAINER, DEBUG_PORT, SCRIPT } from './annotations.ts'
+import { type AgentContainer, type Container, type DevOptions, type Match, type Pod, containersOf } from './template.ts'
 import { podWarnings } from './pod-warnings.ts'
 import { type Change } from './yaml-edit.ts'
 import { type Path, type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
-
-export interface DevOptions {
-  /** The manifest's path, for messages and the first line. */
-  readonly file: string
-  /** The containers of this image change, whatever its tag, digest and registry port. */
-  readonly prodImage: string
-  /** The label selector of the pods that are meant; undefined: all. */
-  readonly selector?: string
-  /** The name of the container that is meant; empty: each. */
-  readonly container?: string
-  readonly devImage: string
-  /** The image stays, and the agent is injected; undefined: the dev image has it. */
-  readonly inject?: Injection | undefined
-  /** The dev image is loaded into the nodes: no registry has it. */
-  readonly loaded: boolean
-  readonly binaryPath: string
-  /** The first container of a pod gets it, the next one the next. */
-  readonly debugPort: number
-  readonly debugWait: boolean
-  /** Seconds, for the agent's environment. */
-  readonly settle: number
-  readonly limit: number
-}
-
-export interface Pod {
-  /** `Deployment karydia` */
-  readonly name: string
-  /** Of the pod template; of the object itself where it is a Pod. */
-  readonly path: Path
-  readonly fields: Readonly<Record<string, unknown>>
-  /** What makes the pods; the Pod itself where it is one. */
-  readonly object: { readonly path: Path; readonly fields: Readonly<Record<string, unknown>> }
-}
-
-export interface Container {
-  /** `Deployment karydia, container karydia` */
-  readonly name: string
-  readonly path: Path
-  readonly fields: Readonly<Record<string, unknown>>
-  /** An init container that ends before the others start. */
-  readonly init: boolean
-}
-
-export interface Match {
-  /** `Deployment karydia, container karydia` */
-  readonly name: string
-  /** `agent`: runs the agent now; `image`: got the image alone; `none`: was as it should be. */
-  readonly change: 'agent' | 'image' | 'none'
-}
 
 export interface Plan {
   readonly changes: readonly Change[]
@@ -64,12 +17,6 @@ export interface Plan {
   readonly warnings: readonly string[]
 }
 
-/** A container that runs the agent, once the changes are made. */
-export interface AgentContainer {
-  readonly container: Container
-  readonly agent: AgentCommand
-}
-
 interface CommandPlan {
   readonly changes?: readonly Change[]
   readonly fault?: string
@@ -77,7 +24,7 @@ interface CommandPlan {
 }
 
 // The dev image has it on PATH.
-const AGENT = ['hotswap-dev']
+const IN_IMAGE = ['hotswap-dev']
 // What the agent takes without a word from its environment.
 const SETTLE = 0.5
 const LIMIT = 10
@@ -171,26 +118,7 @@ function newAgent(
 ): AgentCommand {
   const wrapper = port === undefined ? '' : delve(port, debugWait)
   const binary = inject ? injectedBinary(container, binaryPath) : binaryPath
-  return { agent: inject ? INJECTED : AGENT, binary, args: [], wrapper, debugPort: port }
-}
-
-/** The containers in the order of their debug ports. */
-function containersOf(pod: Pod): Container[] {
-  return ['containers', 'initContainers'].flatMap((list) => {
-    const items = valueAt(pod.fields, ['spec', list])
-    if (!Array.isArray(items)) return []
-    return items.flatMap((fields: unknown, index): Container[] => {
-      if (!isRecord(fields)) return []
-      const name = `${pod.name}, ${containerName(list, fields, index)}`
-      const init = list === 'initContainers' && fields.restartPolicy !== 'Always'
-      return [{ name, path: [...pod.path, 'spec', list, index], fields, init }]
-    })
-  })
-}
-
-/** `container karydia`, `init container setup`, `container 2` where it has no name. */
-export function containerName(list: string, { name }: Record<string, unknown>, index: number): string {
-  return `${list === 'initContainers' ? 'init container' : 'container'} ${typeof name === 'string' ? name : index + 1}`
+  return { agent: inject ? INJECTED : IN_IMAGE, binary, args: [], wrapper, debugPort: port }
 }
 
 /** Puts the agent in front of the program, which then has its absolute path; what starts it stays in front of the agent. */
@@ -306,9 +234,9 @@ function wantedAnnotations(agents: readonly AgentContainer[], binaryPath: string
     port: agent.debugPort === undefined ? undefined : String(agent.debugPort),
   }))
   if (!first) return {}
-  const wanted: Record<string, string> = { 'hotswap-dev/agent': first.agent, 'hotswap-dev/binary': first.binary }
-  if (first.container) wanted['hotswap-dev/container'] = first.container
-  if (first.port) wanted['hotswap-dev/debug-port'] = first.port
+  const wanted: Record<string, string> = { [AGENT]: first.agent, [BINARY]: first.binary }
+  if (first.container) wanted[CONTAINER] = first.container
+  if (first.port) wanted[DEBUG_PORT] = first.port
   for (const { container, agent, binary, port } of others) {
     if (!container) continue
     if (agent !== first.agent) wanted[`${container}.hotswap-dev/agent`] = agent
@@ -325,6 +253,6 @@ function hostNetworkFault(
   options: DevOptions,
 ): string {
   const why = `with hostNetwork the whole node could reach the debugger of ${container.name}, and run code in it`
-  const [binary, quoted] = [agent.binary ?? options.binaryPath, AGENT.join()]
+  const [binary, quoted] = [agent.binary ?? options.binaryPath, IN_IMAGE.join()]
   return `${positionOf(source, path)}: ${why} - take hostNetwork out, or write its command without one: [${quoted}, --, ${binary}]`
 }

@@ -1,6 +1,6 @@
 // A table as wide as the reader has room for. Pure, but for how wide that is.
 import { environment } from './environment.ts'
-import { table } from './status.ts'
+import { table } from './words.ts'
 
 const usual = 80
 const indent = '  '

@@ -1,20 +1,11 @@
 // Injection: what a pod template gets, so that the agent runs in the production image as it is. Pure.
 import { posix } from 'node:path'
 import { FOLDER } from './agent-command.ts'
-import type { Container, Pod } from './dev-pod.ts'
+import { SCRIPT } from './annotations.ts'
+import type { Container, Pod, Injection } from './template.ts'
 import type { Change } from './yaml-edit.ts'
 import type { Value } from './yaml-splice.ts'
 import { type Source, isRecord, positionOf, valueAt } from './yaml-text.ts'
-
-/** What is injected. */
-export interface Injection {
-  /** An image with a static busybox. */
-  readonly image: string
-  /** The text of the agent. */
-  readonly agent: string
-  /** BINARY_PATH was chosen: what an image runs by itself is taken to be that. */
-  readonly binaryChosen: boolean
-}
 
 interface Item {
   readonly [key: string]: Value
@@ -24,8 +15,6 @@ interface Item {
 const NAME = 'hotswap-dev'
 const AGENT_VOLUME = 'hotswap-agent'
 const TMP_VOLUME = 'hotswap-tmp'
-/** The annotation that holds the agent. A downwardAPI volume brings it into the pod byte for byte, and a new one rolls out by itself. */
-export const SCRIPT = 'hotswap-dev/script'
 
 // Any user but root will do where the image's own is not known: the folder of an emptyDir is open to all.
 const SOME_USER = 65532

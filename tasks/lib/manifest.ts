@@ -1,7 +1,8 @@
 // Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
-import { type DevOptions, type Match, type Pod, containerName, planPod } from './dev-pod.ts'
+import { planPod } from './dev-pod.ts'
+import { type DevOptions, type Match, type Pod, containerName } from './template.ts'
 import { isSameImage, leftover } from './image.ts'
-import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './production.ts'
+import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from './annotations.ts'
 import { scopeOf } from './scope.ts'
 import { UserError } from './talk.ts'
 import { type Change, edit } from './yaml-edit.ts'
@@ -17,8 +18,6 @@ import {
   valuesOf,
   withSeparators,
 } from './yaml-text.ts'
-
-export type { DevOptions, Match } from './dev-pod.ts'
 
 export interface DevManifest {
   readonly text: string

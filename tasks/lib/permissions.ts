@@ -1,7 +1,7 @@
 // Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
 import { existsSync, readFileSync } from 'node:fs'
 import { text as textAt } from './json.ts'
-import type { Cluster } from './kubectl.ts'
+import type { Cluster } from './target.ts'
 import { remember, remembered } from './remembered.ts'
 import { selectionOf, type Meaning } from './selection.ts'
 import { UserError } from './talk.ts'

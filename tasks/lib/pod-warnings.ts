@@ -1,6 +1,6 @@
 // What a pod's own settings take from hot swapping, and what still works. Pure.
 import { posix } from 'node:path'
-import { type AgentContainer, type Container, type DevOptions, type Pod } from './dev-pod.ts'
+import { type AgentContainer, type Container, type DevOptions, type Pod } from './template.ts'
 import { isInjected } from './agent-command.ts'
 import { leftover } from './image.ts'
 import { matches, selectorFor } from './labels.ts'

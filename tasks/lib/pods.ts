@@ -1,6 +1,7 @@
 // The pods of a cluster, from their JSON: which can be acted on, which container runs the agent, and why the others cannot.
 // Pure.
-import { agentCommand } from './agent-command.ts'
+import { agentOf, runsAgent } from './agent-command.ts'
+import { AGENT, BINARY, CONTAINER, DEBUG_PORT } from './annotations.ts'
 import { shortened } from './complaint.ts'
 import { at, items, strings, text } from './json.ts'
 import { memoryOf } from './memory.ts'
@@ -31,22 +32,20 @@ export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'bi
     }
     // the annotations speak of the first container that runs the agent; a pod of one's own image may have none
     const own = containersOf(item).find((entry) => text(entry, 'name') === container)
-    const command = agentCommand([...strings(at(own, 'command')), ...strings(at(own, 'args'))])
+    const command = agentOf(own)
     const annotation = (key: string) =>
-      text(item, 'metadata', 'annotations', 'hotswap-dev/container') === container
-        ? text(item, 'metadata', 'annotations', `hotswap-dev/${key}`)
-        : ''
+      text(item, 'metadata', 'annotations', CONTAINER) === container ? text(item, 'metadata', 'annotations', key) : ''
     const status = statusOf(item, container)
-    const binary = annotation('binary') || (command?.binary ?? settings.binaryPath)
+    const binary = annotation(BINARY) || (command?.binary ?? settings.binaryPath)
     pods.push({
       pod: {
         name,
         container,
         life: text(status, 'containerID') || text(item, 'metadata', 'uid'),
         restarts: Number(text(status, 'restartCount')),
-        agent: words(annotation('agent')) ?? command?.agent ?? ['hotswap-dev'],
+        agent: words(annotation(AGENT)) ?? command?.agent ?? ['hotswap-dev'],
         binary,
-        debugPort: Number(annotation('debug-port')) || (command?.debugPort ?? settings.debugPort),
+        debugPort: Number(annotation(DEBUG_PORT)) || (command?.debugPort ?? settings.debugPort),
         memory: memoryOf(item, own, binary),
       },
       born: text(item, 'metadata', 'creationTimestamp'),
@@ -102,14 +101,12 @@ function containerOf(pod: unknown, chosen: string): string | undefined {
       2,
     )
   }
-  const withAgent = all
-    .filter((each) => agentCommand([...strings(at(each, 'command')), ...strings(at(each, 'args'))]) !== undefined)
-    .map((container) => text(container, 'name'))
+  const withAgent = all.filter(runsAgent).map((container) => text(container, 'name'))
   const [first, second] = withAgent
   if (second !== undefined)
     throw new UserError(`${name} runs the agent in ${withAgent.join(' and ')} - choose one: CONTAINER=${first}`, 2)
   if (first !== undefined) return first
-  const annotated = text(pod, 'metadata', 'annotations', 'hotswap-dev/container')
+  const annotated = text(pod, 'metadata', 'annotations', CONTAINER)
   if (names.includes(annotated)) return annotated
   return names.length === 1 ? names[0] : undefined
 }

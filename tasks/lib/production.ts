@@ -1,27 +1,11 @@
 // What was there before switch-dev: kept at the object itself, in the cluster, so that everybody can bring it back.
 import { isDeepStrictEqual } from 'node:util'
-import { agentCommand } from './agent-command.ts'
-import { at, items, strings, text } from './json.ts'
-import type { Cluster } from './kubectl.ts'
+import { runsAgent } from './agent-command.ts'
+import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED, MADE, PRODUCTION } from './annotations.ts'
+import { at, items, text } from './json.ts'
+import type { Cluster } from './target.ts'
 import { say } from './talk.ts'
-import { isSame, named, type Workload } from './workloads.ts'
-
-/** The annotation of a workload that holds what it was before switch-dev. */
-export const PRODUCTION = 'hotswap-dev/production'
-/** The annotation of a workload that holds what switch-dev alone has made with it: how kubectl names it, and its uid. */
-export const MADE = 'hotswap-dev/made'
-/** What kubectl apply takes for its own, and removes where the next manifest lacks it. */
-export const LAST_APPLIED = 'kubectl.kubernetes.io/last-applied-configuration'
-/** What a cluster adds to the metadata of an object: it cannot be applied again, or says nothing. */
-export const CLUSTER_METADATA = [
-  'managedFields',
-  'uid',
-  'resourceVersion',
-  'generation',
-  'creationTimestamp',
-  'selfLink',
-] as const
-export const CLUSTER_ANNOTATIONS = ['deployment.kubernetes.io/revision', PRODUCTION, MADE] as const
+import { agentContainers, isSame, named, type Workload } from './workloads.ts'
 
 /** The objects that are in the cluster, as it has them. Throws UserError. */
 export async function live(cluster: Cluster, wanted: readonly unknown[]): Promise<unknown[]> {
@@ -36,13 +20,6 @@ export async function live(cluster: Cluster, wanted: readonly unknown[]): Promis
 /** Whether its pods run the agent. */
 export function isDev(object: unknown): boolean {
   return agentContainers(object).length > 0
-}
-
-/** The names of its containers that run the agent. Pure. */
-export function agentContainers(object: unknown): string[] {
-  return podsOf(object)
-    .filter(runsAgent)
-    .map((container) => text(container, 'name'))
 }
 
 /** An object as it could be made again. Pure. */
@@ -248,15 +225,6 @@ export function keeper(object: unknown): Keeper | undefined {
 
 function annotation(object: unknown, key: string): unknown {
   return at(object, 'metadata', 'annotations', key)
-}
-
-function podsOf(object: unknown): readonly unknown[] {
-  const spec = text(object, 'kind') === 'Pod' ? at(object, 'spec') : at(object, 'spec', 'template', 'spec')
-  return ['containers', 'initContainers'].flatMap((list) => items(spec, list))
-}
-
-function runsAgent(container: unknown): boolean {
-  return agentCommand([...strings(at(container, 'command')), ...strings(at(container, 'args'))]) !== undefined
 }
 
 function record(value: unknown): Record<string, unknown> {

@@ -1,5 +1,5 @@
 // What a workload's own settings do to the change of its pods, and what to do then: in a manifest and in the cluster. Pure.
-import type { Pod } from './dev-pod.ts'
+import type { Pod } from './template.ts'
 import { at, items, nameOf, text } from './json.ts'
 import { hasOldPods, named } from './workloads.ts'
 import { type Path, type Source, positionOf, valueAt } from './yaml-text.ts'

@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs'
 import { provideDevManifest } from './dev-manifest.ts'
 import { items, nameOf, text } from './json.ts'
-import type { Cluster } from './kubectl.ts'
+import type { Cluster } from './target.ts'
 import { selectorFor } from './labels.ts'
 import type { Settings } from './table.ts'
 import { statusOf } from './status.ts'
@@ -25,17 +25,8 @@ import {
 } from './production.ts'
 import { narrowed, selectionOf, type Meaning, type Selection } from './selection.ts'
 import { inTheWay, withoutPods } from './rollout-warnings.ts'
-import {
-  awaited,
-  isNoticed,
-  isSame,
-  named,
-  podLabels,
-  trouble,
-  withoutImage,
-  workloadsIn,
-  type Workload,
-} from './workloads.ts'
+import { isSame, named, podLabels, workloadsIn, type Workload } from './workloads.ts'
+import { awaited, isNoticed, trouble, withoutImage } from './awaited.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it
 const step = 500 // ms

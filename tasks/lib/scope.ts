@@ -1,5 +1,6 @@
 // Which containers are meant: those of the image in the pods of SELECTOR, of CONTAINER, that run BINARY_PATH. Pure.
-import { type Container, type DevOptions, type Pod, candidates, isAgent } from './dev-pod.ts'
+import { candidates, isAgent } from './dev-pod.ts'
+import { type Container, type DevOptions, type Pod } from './template.ts'
 import { type Entry, entryOf } from './entry.ts'
 import { matches, selectorFor } from './labels.ts'
 import { UserError } from './talk.ts'

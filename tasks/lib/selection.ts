@@ -1,13 +1,16 @@
 // What of a manifest is switched: the workloads that SELECTOR and CONTAINER mean, and what belongs to them. Pure.
-import { agentContainers } from './production.ts'
+import { agentContainers } from './workloads.ts'
 import { at, isRecord, nameOf, text } from './json.ts'
 import { matches, selectorFor } from './labels.ts'
 import type { Manifest } from './objects.ts'
-import type { Settings } from './table.ts'
 import { UserError } from './talk.ts'
 import { isSame, podLabels, workloadsIn, type Workload } from './workloads.ts'
 
-export type Meaning = Pick<Settings, 'selector' | 'container'>
+export interface Meaning {
+  readonly selector: string
+  /** Empty: the one that runs the agent. */
+  readonly container: string
+}
 
 /** The parts of a manifest. */
 export interface Selection {

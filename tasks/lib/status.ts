@@ -75,14 +75,3 @@ export function mode({ values }: Receipt): string {
   const wrapper = (values.get('wrapper') ?? '').trim().split(/\s/)[0]?.split('/').at(-1) ?? ''
   return `under ${wrapper === 'dlv' ? 'Delve' : wrapper || 'a wrapper'}`
 }
-
-/** Rows of equal columns, as wide as their widest cell. */
-export function table(rows: readonly (readonly string[])[]): string[] {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => (row[column] ?? '').length)))
-  return rows.map((row) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('  ')
-      .trimEnd(),
-  )
-}

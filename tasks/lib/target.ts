@@ -1,8 +1,6 @@
-// Where the pods are: the one interface through which a task reaches them, and the choice between its two kinds.
+// The one interface through which a task reaches pods. Types alone, and one sentence.
 import type { ChildProcess } from 'node:child_process'
-import type { Cluster } from './kubectl.ts'
 import type { Memory } from './memory.ts'
-import type { Settings } from './table.ts'
 
 // node gives no streams, and says nothing else, where it cannot open any
 export const withoutPipes =
@@ -74,11 +72,17 @@ export interface Pods {
   readonly logs: (pod: Pod, from: From) => ChildProcess
 }
 
+/** A cluster, resolved once per task, so that a switch of context in another window changes nothing. */
+export interface Cluster {
+  readonly context: string
+  readonly namespace: string
+  /** Named and addressed like a cluster on this machine. */
+  readonly local: boolean
+  /** Throws UserError (2) unless the context is a local one or KUBE_CONTEXT names it: to be called before each change. */
+  readonly guard: () => void
+  /** Runs kubectl there and returns its stdout. Throws UserError that says what it means. */
+  readonly read: (args: readonly string[], input?: string) => Promise<string>
+}
+
 /** Where the pods are. */
 export type Target = Pods & ({ readonly kind: 'local' } | { readonly kind: 'kubernetes'; readonly cluster: Cluster })
-
-/** The target that the settings name. */
-export async function target(settings: Settings): Promise<Target> {
-  if (settings.target === 'local') return (await import('./local.ts')).localTarget(settings)
-  return (await import('./kubectl.ts')).kubernetesTarget(settings)
-}

@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { header } from '../../tasks/lib/deliver.ts'
 import { binaryWords, receipts } from '../../tasks/lib/receipt.ts'
-import { table } from '../../tasks/lib/status.ts'
+import { table } from '../../tasks/lib/words.ts'
 
 interface Block {
   readonly values: Readonly<Record<string, string>>
