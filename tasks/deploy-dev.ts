@@ -1,5 +1,7 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
-import { deliver, foreignWord, parcelOf, type Delivery } from './lib/deliver.ts'
+import { deliver } from './lib/deliver.ts'
+import { type Delivery } from './lib/put.ts'
+import { foreignWord, parcelOf } from './lib/parcel.ts'
 import { newest, remember } from './lib/cache.ts'
 import { encodingOf } from './lib/packing.ts'
 import { close, warm } from './lib/patches.ts'

@@ -1,7 +1,7 @@
 // Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
 import { machines } from './lib/builds.ts'
 import { buildArch } from './lib/go.ts'
-import { foreignWord, parcelOf, type Parcel } from './lib/deliver.ts'
+import { foreignWord, parcelOf, type Parcel } from './lib/parcel.ts'
 import { interpreterOf } from './lib/elf.ts'
 import { finding, findingLine, type Finding } from './lib/finding.ts'
 import type { Cluster } from './lib/target.ts'

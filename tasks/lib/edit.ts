@@ -1,6 +1,6 @@
 // One edit: from the save to what each pod acknowledged, as the line and the JSON object that the daily loop prints.
 import { crashOf } from './crash.ts'
-import type { Parcel } from './deliver.ts'
+import type { Parcel } from './parcel.ts'
 import type { Order, Outcome } from './fleet.ts'
 import { binaryWords } from './receipt.ts'
 import type { Pod } from './target.ts'

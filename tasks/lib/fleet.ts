@@ -1,7 +1,9 @@
 // The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open for it.
-import { claimOf, deliver, isUnreached, open, type Delivery, type Opening, type Parcel } from './deliver.ts'
+import { claimOf, deliver, isUnreached } from './deliver.ts'
+import { open, type Delivery, type Opening } from './put.ts'
+import { type Parcel } from './parcel.ts'
 import type { Claim } from './owner.ts'
-import type { Encoding } from './packing.ts'
+import type { Encoding } from './receipt.ts'
 import type { Receipt } from './receipt.ts'
 import { onEnd } from './ending.ts'
 import { inWords, say } from './talk.ts'

@@ -1,13 +1,9 @@
 // Packing: under which encoding a binary goes to a pod, from what the pod said it has and understands.
 import { buildOf } from './builds.ts'
-import type { Parcel } from './deliver.ts'
-import type { Receipt } from './receipt.ts'
+import type { Parcel } from './parcel.ts'
+import { decodes, type Encoding, type Receipt, type Whole } from './receipt.ts'
 import type { Target } from './target.ts'
 import { UserError } from './talk.ts'
-
-export type Encoding = 'raw' | 'gzip' | 'delta'
-/** How all of a file goes. */
-export type Whole = 'raw' | 'gzip'
 
 /** What goes over the link. */
 export interface Packed {
@@ -67,9 +63,4 @@ export function encodingOf(chosen: string | boolean, target: Target, resident = 
     default:
       throw new UserError(`--encoding is raw, gzip, delta or auto, not ${String(chosen)}`, 2)
   }
-}
-
-/** Whether the pod's agent understands an encoding. */
-export function decodes({ values }: Receipt, encoding: Encoding): boolean {
-  return values.get('decodes')?.split(',').includes(encoding) === true
 }

@@ -66,3 +66,13 @@ export function reasonOf({ values }: Receipt): string {
 export function binaryWords({ values }: Receipt): string {
   return [values.get('version') ?? '', (values.get('sha256') ?? '').slice(0, 8)].filter((word) => word !== '').join(' ')
 }
+
+/** How a binary is sent. */
+export type Encoding = 'raw' | 'gzip' | 'delta'
+/** How all of a file goes. */
+export type Whole = 'raw' | 'gzip'
+
+/** Whether the pod's agent understands an encoding. */
+export function decodes({ values }: Receipt, encoding: Encoding): boolean {
+  return values.get('decodes')?.split(',').includes(encoding) === true
+}

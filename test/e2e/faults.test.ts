@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { header } from '../../tasks/lib/deliver.ts'
+import { header } from '../../tasks/lib/put.ts'
 import { hostArch } from '../../tasks/lib/elf.ts'
 import { suite } from '../lib/suite.ts'
 import { cluster, loadImage, removeImages, tool, until } from './cluster.ts'

@@ -2,7 +2,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { elf, interpreterOf, isUnoptimized } from '../../tasks/lib/elf.ts'
-import { foreignWord, parcelFrom } from '../../tasks/lib/deliver.ts'
+import { foreignWord, parcelFrom } from '../../tasks/lib/parcel.ts'
 import { loaded, program, sha256, symbolic } from '../agent/fixtures.ts'
 
 const parcel = (bytes: Buffer) => parcelFrom('bin/hello', { bytes, sha256: sha256(bytes) })

@@ -1,7 +1,7 @@
 import { Readable } from 'node:stream'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { header } from '../../tasks/lib/deliver.ts'
+import { header } from '../../tasks/lib/put.ts'
 import { binaryWords, receipts } from '../../tasks/lib/receipt.ts'
 import { table } from '../../tasks/lib/words.ts'
 
