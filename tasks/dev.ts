@@ -107,7 +107,7 @@ await task(about, async ({ flags, operands }) => {
   /** Dev pods: those that are there, else what switch-dev makes. */
   async function provide(): Promise<void> {
     if (there.kind === 'local') {
-      const { sandboxWrapper, startSandbox } = await import('./lib/local.ts')
+      const { sandboxWrapper, startSandbox } = await import('./lib/sandbox.ts')
       if (debug) await (await import('./lib/delve.ts')).provideLocalDelve(chosen)
       const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
       if (pid !== undefined) say(`the agent runs, pid ${pid}`)

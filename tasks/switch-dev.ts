@@ -26,7 +26,7 @@ await task(about, async ({ operands }) => {
   say(there.where)
   let failed = false
   if (there.kind === 'local') {
-    const { sandboxWrapper, startSandbox } = await import('./lib/local.ts')
+    const { sandboxWrapper, startSandbox } = await import('./lib/sandbox.ts')
     const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
     say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
     say(`what the program prints is in .hotswap/local/${basename(chosen.binaryPath)}.log`)

@@ -11,7 +11,7 @@ await task(about, async () => {
   const there = await target(chosen)
   say(there.where)
   if (there.kind === 'local') {
-    const { stopSandbox } = await import('./lib/local.ts')
+    const { stopSandbox } = await import('./lib/sandbox.ts')
     say((await stopSandbox(chosen)) ? 'the agent and its program have ended' : 'nothing ran')
   } else {
     const { rollOutProduction } = await import('./lib/rollout.ts')

@@ -1,5 +1,6 @@
 // The link: a way to the Delve of one pod that is made again for as long as debug-dev runs, over swaps, pods that are
 // replaced and networks that fail.
+import { pause } from './pause.ts'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { guard, type Guard } from './debug-guard.ts'
 import type { Receipt } from './receipt.ts'
@@ -174,8 +175,4 @@ function tcp(port: number): Promise<Socket> {
       resolve(socket)
     })
   })
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

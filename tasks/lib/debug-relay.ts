@@ -1,5 +1,6 @@
 // The relay: what happens to a connection that comes to debug-dev's port. A DAP session is kept over any number of Delves,
 // JSON-RPC is passed through, anything else is closed.
+import { pause } from './pause.ts'
 import { once } from 'node:events'
 import type { Socket } from 'node:net'
 import { Transform } from 'node:stream'
@@ -269,8 +270,4 @@ export function relay(
 /** A stream whose bytes are changed on their way. */
 function changed(change: (chunk: Buffer) => Buffer): Transform {
   return new Transform({ transform: (chunk: Buffer, _, done) => done(null, change(chunk)) })
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

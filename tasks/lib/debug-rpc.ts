@@ -1,4 +1,5 @@
 // Delve's JSON-RPC, as much of it as the relay needs: whether the program runs, and letting it go when the IDE has left.
+import { pause } from './pause.ts'
 import type { Socket } from 'node:net'
 import { at, items, text } from './json.ts'
 
@@ -157,8 +158,4 @@ export async function letGo(connect: () => Promise<Rpc>): Promise<void> {
   } finally {
     close()
   }
-}
-
-function pause(ms: number): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, ms))
 }

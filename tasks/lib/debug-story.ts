@@ -1,4 +1,5 @@
 // The story: what happened to the program under the debugger, one line each time, from what the agent says.
+import { pause } from './pause.ts'
 import type { Link } from './debug-link.ts'
 import { debuggerFault } from './debug-fault.ts'
 import { binaryWords, reasonOf, type Receipt } from './receipt.ts'
@@ -77,7 +78,7 @@ export function story(tell: (line: string) => void): Story {
 /** What the agent says once no swap is under way. Throws UserError where it says nothing. */
 async function settled(link: Link | undefined): Promise<{ pod: string; receipt: Receipt } | undefined> {
   const begin = Date.now()
-  for (let heard = begin; link !== undefined; await new Promise((resolve) => setTimeout(resolve, step))) {
+  for (let heard = begin; link !== undefined; await pause(step)) {
     try {
       const found = await link.receipt()
       heard = Date.now()

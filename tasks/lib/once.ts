@@ -1,4 +1,5 @@
 // What is made once: a file that many may ask for at the same time, in this task and in others of the checkout.
+import { pause } from './pause.ts'
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 import { onEnd, unlessEnding } from './ending.ts'
@@ -34,7 +35,7 @@ async function made(path: string, make: (part: string) => Promise<void>): Promis
     else {
       if (!told) say(`another task makes ${basename(path)}: waiting for it`)
       told = true
-      await new Promise((resolve) => setTimeout(resolve, step))
+      await pause(step)
       unlessEnding()
     }
   }

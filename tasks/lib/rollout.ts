@@ -1,4 +1,5 @@
 // Applies a manifest and waits for its pods: a dry run first, never a delete of what the manifest names.
+import { pause } from './pause.ts'
 import { existsSync } from 'node:fs'
 import { provideDevManifest } from './dev-manifest.ts'
 import { items, nameOf, text } from './json.ts'
@@ -134,7 +135,7 @@ async function settled(
   const said = new Set<string>() // a pull that fails says two things in turn
   let [going, hopeful, asked] = [true, Date.now(), Date.now()]
   onEnd(() => void (going = false))
-  for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
+  for (const end = Date.now() + limit; going; await pause(step)) {
     const [answer, found]: unknown[] = (
       await Promise.all([
         cluster.read(['get', ...names, '-o', 'json']),
@@ -311,7 +312,7 @@ export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promi
 async function gone(cluster: Cluster, objects: readonly unknown[]): Promise<void> {
   let going = true
   onEnd(() => void (going = false))
-  for (const end = Date.now() + limit; going; await new Promise((resolve) => setTimeout(resolve, step))) {
+  for (const end = Date.now() + limit; going; await pause(step)) {
     const left = await live(cluster, objects)
     if (left.length === 0) return
     if (Date.now() > end)

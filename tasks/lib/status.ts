@@ -1,4 +1,5 @@
 // What runs in a pod now, as its agent says it.
+import { pause } from './pause.ts'
 import { complaint } from './complaint.ts'
 import { receipts, type Receipt } from './receipt.ts'
 import { UserError } from './talk.ts'
@@ -60,7 +61,7 @@ export function noAgent(pod: Pod, how: string, stderr = ''): UserError {
 
 /** The same once the new process has lived SETTLE or has not, or after `patience` ms as it then is. Throws UserError as statusOf does. */
 export async function settledStatus(target: Target, pod: Pod, patience: number): Promise<Receipt> {
-  for (const end = Date.now() + patience; ; await new Promise((resolve) => setTimeout(resolve, step))) {
+  for (const end = Date.now() + patience; ; await pause(step)) {
     const receipt = await statusOf(target, pod)
     if (receipt.values.get('result') !== 'starting' || Date.now() > end) return receipt
   }

@@ -1,5 +1,6 @@
 // The watch: tells when a file that the build reads has changed. Events of the file system make it look at once; since no
 // kind of event is told reliably, it looks by the clock too.
+import { pause } from './pause.ts'
 import { type BigIntStats, readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { watch as chokidar } from 'chokidar'
@@ -94,7 +95,7 @@ export async function watch(
       return
     }
     for (const end = when + saving; ;) {
-      await new Promise((resolve) => setTimeout(resolve, rest))
+      await pause(rest)
       begin = Date.now()
       const next = look(list)
       const away = [...next].some(([path, state]) => state === '' && seen.get(path) !== '')
