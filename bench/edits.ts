@@ -1,7 +1,7 @@
 // Edits of the service, as a developer makes them: each on top of those before it.
 import { cpSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { root } from '../tasks/lib/root.ts'
+import { root } from '../tasks/lib/frame/root.ts'
 
 export const edits = ['line', 'function', 'import'] as const
 export type Edit = (typeof edits)[number]

@@ -1,9 +1,9 @@
 // Measures on a real cluster what this project promises: how fast a deploy is, what faults do to it, and what many leave behind.
 import { mkdirSync, writeFileSync } from 'node:fs'
-import { task } from '../tasks/lib/task.ts'
-import { onEnd } from '../tasks/lib/ending.ts'
-import { print, say, UserError } from '../tasks/lib/talk.ts'
-import { size } from '../tasks/lib/words.ts'
+import { task } from '../tasks/lib/frame/task.ts'
+import { onEnd } from '../tasks/lib/frame/ending.ts'
+import { print, say, UserError } from '../tasks/lib/frame/talk.ts'
+import { size } from '../tasks/lib/frame/words.ts'
 import { codec } from './codec.ts'
 import { faults, Field, type Tally } from './faults.ts'
 import { linkNames, pairs, type Cell, type LinkName, type Sample } from './pairs.ts'

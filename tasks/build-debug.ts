@@ -1,11 +1,11 @@
 // Builds the Go service for the pods with debug information and without optimization, for Delve.
-import { recordBuild } from './lib/builds.ts'
-import { provideLocalDelve } from './lib/delve.ts'
-import { buildLine, goBuild } from './lib/go.ts'
-import { foresee } from './lib/patches.ts'
-import { settings } from './lib/settings.ts'
-import { task } from './lib/task.ts'
-import { print } from './lib/talk.ts'
+import { recordBuild } from './lib/go/builds.ts'
+import { provideLocalDelve } from './lib/go/delve.ts'
+import { buildLine, goBuild } from './lib/go/go.ts'
+import { foresee } from './lib/patches/patches.ts'
+import { settings } from './lib/settings/settings.ts'
+import { task } from './lib/frame/task.ts'
+import { print } from './lib/frame/talk.ts'
 
 const about = {
   name: 'build-debug',

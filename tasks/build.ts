@@ -1,10 +1,10 @@
 // Builds the Go service for the pods, without debug information: small, for live testing.
-import { recordBuild } from './lib/builds.ts'
-import { buildLine, goBuild } from './lib/go.ts'
-import { foresee } from './lib/patches.ts'
-import { settings } from './lib/settings.ts'
-import { task } from './lib/task.ts'
-import { print } from './lib/talk.ts'
+import { recordBuild } from './lib/go/builds.ts'
+import { buildLine, goBuild } from './lib/go/go.ts'
+import { foresee } from './lib/patches/patches.ts'
+import { settings } from './lib/settings/settings.ts'
+import { task } from './lib/frame/task.ts'
+import { print } from './lib/frame/talk.ts'
 
 const about = {
   name: 'build',

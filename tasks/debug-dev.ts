@@ -1,17 +1,17 @@
 // Owns a port of this machine for as long as it runs, and leads an IDE from it to the Delve of a dev pod, over every swap.
-import { ownPort } from './lib/debug-port.ts'
-import { linkOf, pathRules } from './lib/debug-paths.ts'
-import { link, type Link } from './lib/debug-link.ts'
-import { relay, type Relay } from './lib/debug-relay.ts'
-import { story } from './lib/debug-story.ts'
-import { sendDelve } from './lib/pod-tool.ts'
-import type { Receipt } from './lib/receipt.ts'
-import { settings } from './lib/settings.ts'
-import { task } from './lib/task.ts'
-import { onEnd } from './lib/ending.ts'
-import { print, say, UserError } from './lib/talk.ts'
-import { type Pod } from './lib/target.ts'
-import { target } from './lib/reach.ts'
+import { ownPort } from './lib/debug/port.ts'
+import { linkOf, pathRules } from './lib/debug/paths.ts'
+import { link, type Link } from './lib/debug/link.ts'
+import { relay, type Relay } from './lib/debug/relay.ts'
+import { story } from './lib/debug/story.ts'
+import { sendDelve } from './lib/delivery/pod-tool.ts'
+import type { Receipt } from './lib/protocol/receipt.ts'
+import { settings } from './lib/settings/settings.ts'
+import { task } from './lib/frame/task.ts'
+import { onEnd } from './lib/frame/ending.ts'
+import { print, say, UserError } from './lib/frame/talk.ts'
+import type { Pod } from './lib/pods/target.ts'
+import { target } from './lib/pods/reach.ts'
 
 const about = {
   name: 'debug-dev',
@@ -30,7 +30,7 @@ await task(about, async ({ flags }) => {
   const chosen = await settings()
   if (flags.setup !== undefined) {
     if (flags.setup !== 'vscode') throw new UserError(`--setup knows vscode, not ${flags.setup}`, 2)
-    const { setupVsCode } = await import('./lib/debug-editor.ts')
+    const { setupVsCode } = await import('./lib/debug/editor.ts')
     print(await setupVsCode(chosen))
     return
   }

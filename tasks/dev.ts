@@ -1,33 +1,33 @@
 // The daily loop: builds on every save, brings the new binary to all dev pods, and shows what they print, until Ctrl-C.
 import { resolve } from 'node:path'
-import { recordBuild, recordMachine } from './lib/builds.ts'
-import { has, remember } from './lib/cache.ts'
-import type { Binary } from './lib/binary.ts'
-import { developer, parcelFrom, type Parcel } from './lib/parcel.ts'
-import { clock, edit, momentOf, type Edit } from './lib/edit.ts'
-import { archOfUname } from './lib/elf.ts'
-import { fleet, type Outcome } from './lib/fleet.ts'
-import { goBuild } from './lib/go.ts'
-import { latest } from './lib/latest.ts'
-import { followed, prefixes } from './lib/logs.ts'
-import { claimed, takeOver, type Claim } from './lib/owner.ts'
-import { encodingOf } from './lib/packing.ts'
-import { panics } from './lib/panics.ts'
-import { warm } from './lib/patches.ts'
-import { equipper } from './lib/pod-tool.ts'
-import { binaryWords, type Receipt } from './lib/receipt.ts'
-import { roster } from './lib/roster.ts'
-import { screen } from './lib/screen.ts'
-import { settings } from './lib/settings.ts'
-import { statusOf } from './lib/status.ts'
-import { swaps } from './lib/swaps.ts'
-import { task } from './lib/task.ts'
-import { onEnd } from './lib/ending.ts'
-import { clean, inWords, print, say, sayLast, UserError } from './lib/talk.ts'
-import { type Pod } from './lib/target.ts'
-import { target } from './lib/reach.ts'
-import { watch } from './lib/watch.ts'
-import { size } from './lib/words.ts'
+import { recordBuild, recordMachine } from './lib/go/builds.ts'
+import { has, remember } from './lib/patches/cache.ts'
+import type { Binary } from './lib/binary/read.ts'
+import { developer, parcelFrom, type Parcel } from './lib/delivery/parcel.ts'
+import { clock, edit, momentOf, type Edit } from './lib/delivery/edit.ts'
+import { archOfUname } from './lib/binary/elf.ts'
+import { fleet, type Outcome } from './lib/delivery/fleet.ts'
+import { goBuild } from './lib/go/go.ts'
+import { latest } from './lib/frame/latest.ts'
+import { followed, prefixes } from './lib/pods/logs.ts'
+import { claimed, takeOver, type Claim } from './lib/delivery/owner.ts'
+import { encodingOf } from './lib/delivery/packing.ts'
+import { panics } from './lib/delivery/panics.ts'
+import { warm } from './lib/patches/patches.ts'
+import { equipper } from './lib/delivery/pod-tool.ts'
+import { binaryWords, type Receipt } from './lib/protocol/receipt.ts'
+import { roster } from './lib/pods/roster.ts'
+import { screen } from './lib/frame/screen.ts'
+import { settings } from './lib/settings/settings.ts'
+import { statusOf } from './lib/pods/status.ts'
+import { swaps } from './lib/delivery/swaps.ts'
+import { task } from './lib/frame/task.ts'
+import { onEnd } from './lib/frame/ending.ts'
+import { clean, inWords, print, say, sayLast, UserError } from './lib/frame/talk.ts'
+import type { Pod } from './lib/pods/target.ts'
+import { target } from './lib/pods/reach.ts'
+import { watch } from './lib/go/watch.ts'
+import { size } from './lib/frame/words.ts'
 
 const about = {
   name: 'dev',
@@ -107,8 +107,8 @@ await task(about, async ({ flags, operands }) => {
   /** Dev pods: those that are there, else what switch-dev makes. */
   async function provide(): Promise<void> {
     if (there.kind === 'local') {
-      const { sandboxWrapper, startSandbox } = await import('./lib/sandbox.ts')
-      if (debug) await (await import('./lib/delve.ts')).provideLocalDelve(chosen)
+      const { sandboxWrapper, startSandbox } = await import('./lib/pods/sandbox.ts')
+      if (debug) await (await import('./lib/go/delve.ts')).provideLocalDelve(chosen)
       const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
       if (pid !== undefined) say(`the agent runs, pid ${pid}`)
       return
@@ -129,12 +129,12 @@ await task(about, async ({ flags, operands }) => {
     }
     const others = leftOut.some(({ remedy }) => remedy !== undefined) // of production, with several containers
     if (answers.length > 0 && !answers.includes(undefined) && !others) {
-      if ((await import('./lib/dev-manifest.ts')).isOutdated(chosen))
+      if ((await import('./lib/manifest/dev-manifest.ts')).isOutdated(chosen))
         say(`warning: ${chosen.manifestDev} is older than ${chosen.manifest} or the settings - npm run switch-dev`)
       return
     }
     say('there are no dev pods yet, or not all of them are: npm run switch-dev')
-    await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
+    await (await import('./lib/cluster/rollout.ts')).rollOutDev(there, chosen)
   }
 
   function open(): void {

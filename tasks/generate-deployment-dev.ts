@@ -1,11 +1,11 @@
 // Writes the dev manifest: the production manifest, in which the agent and its debugger run the program.
-import { type Images, makeDevManifest, optionsOf, sayMade, unlessSame } from './lib/dev-manifest.ts'
-import { generate } from './lib/manifest.ts'
-import { settings } from './lib/settings.ts'
-import { faultsText, parse } from './lib/table.ts'
-import { task } from './lib/task.ts'
-import { UserError, say } from './lib/talk.ts'
-import { readInput } from './lib/text-file.ts'
+import { type Images, makeDevManifest, optionsOf, sayMade, unlessSame } from './lib/manifest/dev-manifest.ts'
+import { generate } from './lib/manifest/generate.ts'
+import { settings } from './lib/settings/settings.ts'
+import { faultsText, parse } from './lib/settings/table.ts'
+import { task } from './lib/frame/task.ts'
+import { UserError, say } from './lib/frame/talk.ts'
+import { readInput } from './lib/frame/text-file.ts'
 
 const about = {
   name: 'generate-deployment-dev',

@@ -1,12 +1,12 @@
 // Follows what the program and the agent print in every dev pod, since the last swap.
-import { followed, prefixes, sinceSwap } from './lib/logs.ts'
-import { roster } from './lib/roster.ts'
-import { settings } from './lib/settings.ts'
-import { statusOf } from './lib/status.ts'
-import { task } from './lib/task.ts'
-import { print, say, UserError } from './lib/talk.ts'
-import { type From, type Pod } from './lib/target.ts'
-import { target } from './lib/reach.ts'
+import { followed, prefixes, sinceSwap } from './lib/pods/logs.ts'
+import { roster } from './lib/pods/roster.ts'
+import { settings } from './lib/settings/settings.ts'
+import { statusOf } from './lib/pods/status.ts'
+import { task } from './lib/frame/task.ts'
+import { print, say, UserError } from './lib/frame/talk.ts'
+import type { From, Pod } from './lib/pods/target.ts'
+import { target } from './lib/pods/reach.ts'
 
 const about = {
   name: 'logs-dev',

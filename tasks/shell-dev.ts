@@ -1,9 +1,9 @@
 // Opens a shell in the container of a dev pod; on local, in the sandbox folder.
-import { settings } from './lib/settings.ts'
-import { conversation, shellOf } from './lib/shell.ts'
-import { task } from './lib/task.ts'
-import { say, UserError } from './lib/talk.ts'
-import { target } from './lib/reach.ts'
+import { settings } from './lib/settings/settings.ts'
+import { conversation, shellOf } from './lib/pods/shell.ts'
+import { task } from './lib/frame/task.ts'
+import { say, UserError } from './lib/frame/talk.ts'
+import { target } from './lib/pods/reach.ts'
 
 const about = {
   name: 'shell-dev',

@@ -1,14 +1,14 @@
 // Shows what runs in every dev pod, as its agent proves it.
-import { sha256Of } from './lib/builds.ts'
-import { fitted, since, width } from './lib/fit.ts'
-import { reasonOf, type Receipt } from './lib/receipt.ts'
-import { settings } from './lib/settings.ts'
-import { mode, statusOf } from './lib/status.ts'
-import { table } from './lib/words.ts'
-import { task } from './lib/task.ts'
-import { print, say, UserError } from './lib/talk.ts'
-import { type Pod } from './lib/target.ts'
-import { target } from './lib/reach.ts'
+import { sha256Of } from './lib/go/builds.ts'
+import { fitted, since, width } from './lib/frame/fit.ts'
+import { reasonOf, type Receipt } from './lib/protocol/receipt.ts'
+import { settings } from './lib/settings/settings.ts'
+import { mode, statusOf } from './lib/pods/status.ts'
+import { table } from './lib/frame/words.ts'
+import { task } from './lib/frame/task.ts'
+import { print, say, UserError } from './lib/frame/talk.ts'
+import type { Pod } from './lib/pods/target.ts'
+import { target } from './lib/pods/reach.ts'
 
 const about = {
   name: 'status-dev',

@@ -1,15 +1,15 @@
 // Brings up the dev pods, or the local sandbox, and waits until their agents answer.
 import { basename } from 'node:path'
-import { recordMachine } from './lib/builds.ts'
-import { archOfUname } from './lib/elf.ts'
-import { buildArch } from './lib/go.ts'
-import { oneMachine } from './lib/obstacles.ts'
-import { settings } from './lib/settings.ts'
-import { programState } from './lib/program.ts'
-import { settledStatus } from './lib/status.ts'
-import { task } from './lib/task.ts'
-import { say } from './lib/talk.ts'
-import { target } from './lib/reach.ts'
+import { recordMachine } from './lib/go/builds.ts'
+import { archOfUname } from './lib/binary/elf.ts'
+import { buildArch } from './lib/go/go.ts'
+import { oneMachine } from './lib/delivery/obstacles.ts'
+import { settings } from './lib/settings/settings.ts'
+import { programState } from './lib/doctor/program.ts'
+import { settledStatus } from './lib/pods/status.ts'
+import { task } from './lib/frame/task.ts'
+import { say } from './lib/frame/talk.ts'
+import { target } from './lib/pods/reach.ts'
 
 const about = {
   name: 'switch-dev',
@@ -26,12 +26,12 @@ await task(about, async ({ operands }) => {
   say(there.where)
   let failed = false
   if (there.kind === 'local') {
-    const { sandboxWrapper, startSandbox } = await import('./lib/sandbox.ts')
+    const { sandboxWrapper, startSandbox } = await import('./lib/pods/sandbox.ts')
     const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
     say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
     say(`what the program prints is in .hotswap/local/${basename(chosen.binaryPath)}.log`)
   } else {
-    await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
+    await (await import('./lib/cluster/rollout.ts')).rollOutDev(there, chosen)
     const { pods } = await there.pods()
     const archs = new Set<string>()
     for (const pod of pods) {

@@ -1,8 +1,8 @@
 // Checks the sources: prettier, shellcheck on every sh script, and the types.
 import { closeSync, openSync, readSync } from 'node:fs'
-import { task } from '../tasks/lib/task.ts'
-import { print } from '../tasks/lib/talk.ts'
-import { need, run } from '../tasks/lib/tools.ts'
+import { task } from '../tasks/lib/frame/task.ts'
+import { print } from '../tasks/lib/frame/talk.ts'
+import { need, run } from '../tasks/lib/frame/tools.ts'
 
 const about = { name: 'lint', summary: 'checks the sources with prettier, shellcheck and tsc' } as const
 

@@ -2,8 +2,8 @@
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { environment } from '../../tasks/lib/environment.ts'
-import { root } from '../../tasks/lib/root.ts'
+import { environment } from '../../tasks/lib/frame/environment.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
 import { suite } from '../lib/suite.ts'
 import { cluster, kubectl, namespace, until, type Namespace } from './cluster.ts'
 

@@ -3,8 +3,8 @@ import { execFile, spawn } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { environment } from '../../tasks/lib/environment.ts'
-import { root } from '../../tasks/lib/root.ts'
+import { environment } from '../../tasks/lib/frame/environment.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
 
 export interface Cluster {
   /** Absolute path. */

@@ -2,7 +2,7 @@
 import { copyFileSync, readFileSync, statSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { root } from '../../tasks/lib/root.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
 import { checkout } from '../lib/checkout.ts'
 import { DapClient, stopsAt, stopsInTheEnd } from '../lib/debugged.ts'
 import { suite } from '../lib/suite.ts'

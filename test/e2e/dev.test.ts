@@ -1,7 +1,7 @@
 // The daily loop on a real cluster: in a terminal as a person drives it, and without one as a program does.
 import { spawn, type ChildProcess } from 'node:child_process'
 import * as assert from 'uvu/assert'
-import { environment } from '../../tasks/lib/environment.ts'
+import { environment } from '../../tasks/lib/frame/environment.ts'
 import { objects } from '../lib/json.ts'
 import { ended } from '../lib/checkout.ts'
 import { suite } from '../lib/suite.ts'

@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { header } from '../../tasks/lib/put.ts'
-import { hostArch } from '../../tasks/lib/elf.ts'
+import { header } from '../../tasks/lib/delivery/put.ts'
+import { hostArch } from '../../tasks/lib/binary/elf.ts'
 import { suite } from '../lib/suite.ts'
 import { cluster, loadImage, removeImages, tool, until } from './cluster.ts'
 import { Link } from './link.ts'
@@ -31,7 +31,7 @@ const linked = (it: Project, link: Link) =>
 /** A put in the pod, held open after half of the binary. */
 async function halfUpload(it: Project, pod: string) {
   const bytes = readFileSync(join(it.checkout.dir, 'bin/hello'))
-  const { start } = await import('../../tasks/lib/children.ts')
+  const { start } = await import('../../tasks/lib/frame/children.ts')
   const { kubeconfig } = await cluster()
   const child = start(
     'kubectl',

@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { environment } from '../../tasks/lib/environment.ts'
+import { environment } from '../../tasks/lib/frame/environment.ts'
 import { checkout, type Checkout, type Ended } from '../lib/checkout.ts'
 import { suite } from '../lib/suite.ts'
 import { until } from './cluster.ts'

@@ -1,7 +1,7 @@
 // A DAP client that behaves as VS Code does: the requests of its attach in its order, its breakpoints again at each `initialized`.
 import { connect, type Socket } from 'node:net'
-import { decoder, encode, type Event, type Message, type Response } from '../../tasks/lib/dap.ts'
-import { at, items, text } from '../../tasks/lib/json.ts'
+import { decoder, encode, type Event, type Message, type Response } from '../../tasks/lib/debug/dap.ts'
+import { at, items, text } from '../../tasks/lib/frame/json.ts'
 import { patience, within } from './pace.ts'
 
 /** A breakpoint of the editor: it follows the text, so its line is asked for each time. */

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { root } from '../../tasks/lib/root.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
 
 /** The objects that a task has printed: one a line, each key documented under that heading, or in a table of README.md. */
 export function objects(heading: string, stdout: string): Record<string, unknown>[] {

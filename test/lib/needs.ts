@@ -2,7 +2,7 @@
 // that begins with `not run`, which test/run.ts shows, and which fails a run with --complete.
 import { accessSync, constants, realpathSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { UserError } from '../../tasks/lib/talk.ts'
+import { UserError } from '../../tasks/lib/frame/talk.ts'
 
 /** Where a tool is on PATH, and on no other: nothing is started to find out. */
 export function which(tool: string): string | undefined {

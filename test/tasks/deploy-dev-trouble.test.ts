@@ -2,7 +2,7 @@
 import { existsSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { hostArch } from '../../tasks/lib/elf.ts'
+import { hostArch } from '../../tasks/lib/binary/elf.ts'
 import { foreign, program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { cases, delivered, failed, pause, short, until, where, type Loop } from '../lib/loop.ts'

@@ -3,7 +3,7 @@ import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node
 import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { size } from '../../tasks/lib/words.ts'
+import { size } from '../../tasks/lib/frame/words.ts'
 import { loaded, program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { cases, colleague, delivered, failed, freePort, short, where } from '../lib/loop.ts'

@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process'
 import { mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { find } from '../../tasks/lib/tools.ts'
+import { find } from '../../tasks/lib/frame/tools.ts'
 import { cases, freePort, until, type Loop } from '../lib/loop.ts'
 
 const dev = cases('dev goes on')

@@ -1,7 +1,7 @@
 import { readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { clean } from '../../tasks/lib/talk.ts'
+import { clean } from '../../tasks/lib/frame/talk.ts'
 import { program } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { objects } from '../lib/json.ts'

@@ -1,7 +1,7 @@
 import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { faultsText, parse } from '../../tasks/lib/table.ts'
+import { faultsText, parse } from '../../tasks/lib/settings/table.ts'
 import { cases } from '../lib/loop.ts'
 
 const every = cases('every task')

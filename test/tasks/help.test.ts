@@ -2,7 +2,7 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { root } from '../../tasks/lib/root.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
 import { suite } from '../lib/suite.ts'
 

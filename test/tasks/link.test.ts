@@ -1,7 +1,7 @@
 // What is said of a way to the cluster that breaks: whole sentences, whatever kubectl's own words hold.
 import { readFileSync } from 'node:fs'
 import * as assert from 'uvu/assert'
-import { hostArch } from '../../tasks/lib/elf.ts'
+import { hostArch } from '../../tasks/lib/binary/elf.ts'
 import { program } from '../agent/fixtures.ts'
 import { cases, hurry, type Loop } from '../lib/loop.ts'
 

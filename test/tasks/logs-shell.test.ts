@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process'
 import * as assert from 'uvu/assert'
-import { conversation } from '../../tasks/lib/shell.ts'
-import type { Target } from '../../tasks/lib/target.ts'
+import { conversation } from '../../tasks/lib/pods/shell.ts'
+import type { Target } from '../../tasks/lib/pods/target.ts'
 import { program, sha256 } from '../agent/fixtures.ts'
 import { cases, failed, until, where, type Loop } from '../lib/loop.ts'
 

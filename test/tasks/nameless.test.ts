@@ -1,9 +1,9 @@
 // A user without a name, or without a home: dev containers, and the spaces of OpenShift.
 import { hostname } from 'node:os'
 import * as assert from 'uvu/assert'
-import { hostArch } from '../../tasks/lib/elf.ts'
-import { homeless } from '../../tasks/lib/go.ts'
-import { defaults } from '../../tasks/lib/table.ts'
+import { hostArch } from '../../tasks/lib/binary/elf.ts'
+import { homeless } from '../../tasks/lib/go/go.ts'
+import { defaults } from '../../tasks/lib/settings/table.ts'
 import { program } from '../agent/fixtures.ts'
 import { tool } from '../e2e/cluster.ts'
 import { cases, freePort, until, type Loop } from '../lib/loop.ts'

@@ -18,7 +18,7 @@ run('a task is compiled once, and anew when a module of it has changed', async (
   assert.equal([first.code, first.stderr], [0, ''])
   assert.ok(existsSync(join(copy.dir, '.hotswap/tasks/build.js')))
   assert.equal(await help(copy), first)
-  copy.file('tasks/lib/task.ts', copy.read('tasks/lib/task.ts').replace('Usage: ', 'Use: '))
+  copy.file('tasks/lib/frame/task.ts', copy.read('tasks/lib/frame/task.ts').replace('Usage: ', 'Use: '))
   assert.is((await help(copy)).stdout, first.stdout.replace('Usage: ', 'Use: '))
 })
 

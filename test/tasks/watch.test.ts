@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { Settings } from '../../tasks/lib/table.ts'
+import type { Settings } from '../../tasks/lib/settings/table.ts'
 import { pace, patience } from '../lib/pace.ts'
-import { watch } from '../../tasks/lib/watch.ts'
+import { watch } from '../../tasks/lib/go/watch.ts'
 
 const watching = suite('watch')
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'hotswap-watch-')))

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { agentCommand, agentWords, delve, isLauncher, launched, naming } from '../../tasks/lib/agent-command.ts'
+import { agentCommand, agentWords, delve, isLauncher, launched, naming } from '../../tasks/lib/protocol/command.ts'
 
 const both = ['agent', 'binary', 'debugPort'] as const
 

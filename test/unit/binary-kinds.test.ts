@@ -1,8 +1,8 @@
 // What a binary that was built elsewhere says of itself: real ones, as make builds them.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { elf, interpreterOf, isUnoptimized } from '../../tasks/lib/elf.ts'
-import { foreignWord, parcelFrom } from '../../tasks/lib/parcel.ts'
+import { elf, interpreterOf, isUnoptimized } from '../../tasks/lib/binary/elf.ts'
+import { foreignWord, parcelFrom } from '../../tasks/lib/delivery/parcel.ts'
 import { loaded, program, sha256, symbolic } from '../agent/fixtures.ts'
 
 const parcel = (bytes: Buffer) => parcelFrom('bin/hello', { bytes, sha256: sha256(bytes) })

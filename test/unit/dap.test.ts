@@ -1,13 +1,13 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { decoder, encode, type Message, opening } from '../../tasks/lib/dap.ts'
-import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug-session.ts'
-import type { Link } from '../../tasks/lib/debug-link.ts'
-import { debuggerFault } from '../../tasks/lib/debug-fault.ts'
-import { merged } from '../../tasks/lib/debug-editor.ts'
-import { rpcPaths } from '../../tasks/lib/debug-paths.ts'
-import { plot, story } from '../../tasks/lib/debug-story.ts'
-import { UserError } from '../../tasks/lib/talk.ts'
+import { decoder, encode, type Message, opening } from '../../tasks/lib/debug/dap.ts'
+import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug/session.ts'
+import type { Link } from '../../tasks/lib/debug/link.ts'
+import { debuggerFault } from '../../tasks/lib/protocol/debugger-fault.ts'
+import { merged } from '../../tasks/lib/debug/editor.ts'
+import { rpcPaths } from '../../tasks/lib/debug/paths.ts'
+import { plot, story } from '../../tasks/lib/debug/story.ts'
+import { UserError } from '../../tasks/lib/frame/talk.ts'
 
 // --- what a connection speaks, and how messages are framed ---
 

@@ -1,10 +1,10 @@
 // What dev shows, beside the loop itself: whose swap a row tells of, traces of several pods, the time and colour of a result.
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clock, edit } from '../../tasks/lib/edit.ts'
-import { panics } from '../../tasks/lib/panics.ts'
-import { outstanding } from '../../tasks/lib/screen.ts'
-import { swaps } from '../../tasks/lib/swaps.ts'
+import { clock, edit } from '../../tasks/lib/delivery/edit.ts'
+import { panics } from '../../tasks/lib/delivery/panics.ts'
+import { outstanding } from '../../tasks/lib/frame/screen.ts'
+import { swaps } from '../../tasks/lib/delivery/swaps.ts'
 import { until } from '../lib/loop.ts'
 
 test('a row is one’s own by its receipt, whichever comes first; another swap is not', () => {

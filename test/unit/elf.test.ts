@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { architectures, archOfUname, elf, hostArch, isArchitecture } from '../../tasks/lib/elf.ts'
+import { architectures, archOfUname, elf, hostArch, isArchitecture } from '../../tasks/lib/binary/elf.ts'
 
 /** An ELF file with the sections .debug_info (if asked for), .shstrtab, and 8 bytes of text. */
 function made(machine: number, { wide = true, little = true, debug = false, type = 2, osabi = 0 } = {}): Buffer {

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { fitted, since } from '../../tasks/lib/fit.ts'
+import { fitted, since } from '../../tasks/lib/frame/fit.ts'
 
 const titles = ['POD', 'RESULT', 'VERSION', 'SHA256', 'LOCAL', 'SINCE', 'BY', '']
 const row = (pod: string, version = 'v1.0.0-dirty', by = 'ann@laptop', reason = '') => [

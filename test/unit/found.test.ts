@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { found } from '../../tasks/lib/found.ts'
-import { defaults, type Settings } from '../../tasks/lib/table.ts'
-import { UserError } from '../../tasks/lib/talk.ts'
+import { found } from '../../tasks/lib/settings/found.ts'
+import { defaults, type Settings } from '../../tasks/lib/settings/table.ts'
+import { UserError } from '../../tasks/lib/frame/talk.ts'
 
 const three = suite<{ dir: string }>('found')
 three.before.each((context) => void (context.dir = mkdtempSync(join(tmpdir(), 'hotswap-found-'))))

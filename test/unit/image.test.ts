@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isSameImage } from '../../tasks/lib/image.ts'
+import { isSameImage } from '../../tasks/lib/settings/image.ts'
 
 const digest = `@sha256:${'0'.repeat(64)}`
 

@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { SETUP } from '../../tasks/lib/inject.ts'
+import { SETUP } from '../../tasks/lib/manifest/inject.ts'
 import { here, leftOut, which } from '../lib/needs.ts'
 
 test('Kubernetes finds nothing to replace in the words of the init container', () => {

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { matches, selectorFor } from '../../tasks/lib/labels.ts'
+import { matches, selectorFor } from '../../tasks/lib/yaml/labels.ts'
 
 const labels = { app: 'web', tier: 'front', 'x.io/on': 'true', empty: '' }
 const table: readonly [selector: string, matched: boolean][] = [

@@ -1,8 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { followed } from '../../tasks/lib/logs.ts'
-import type { From, Pod, Target } from '../../tasks/lib/target.ts'
+import { followed } from '../../tasks/lib/pods/logs.ts'
+import type { From, Pod, Target } from '../../tasks/lib/pods/target.ts'
 import { until } from '../lib/loop.ts'
 
 const pod: Pod = {

@@ -18,8 +18,8 @@ import {
   parseAllDocuments,
   visit,
 } from 'yaml'
-import { generate } from '../../tasks/lib/manifest.ts'
-import { UserError } from '../../tasks/lib/talk.ts'
+import { generate } from '../../tasks/lib/manifest/generate.ts'
+import { UserError } from '../../tasks/lib/frame/talk.ts'
 
 // FUZZ=1 npm test -- fuzz: all of them, as CI has it
 const count = process.env.FUZZ ? 2000 : 400

@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse, parseAllDocuments } from 'yaml'
-import { type DevManifest, generate } from '../../tasks/lib/manifest.ts'
-import { type DevOptions } from '../../tasks/lib/template.ts'
-import { UserError } from '../../tasks/lib/talk.ts'
+import { type DevManifest, generate } from '../../tasks/lib/manifest/generate.ts'
+import type { DevOptions } from '../../tasks/lib/manifest/template.ts'
+import { UserError } from '../../tasks/lib/frame/talk.ts'
 import { changedLines } from '../lib/diff.ts'
 
 const usual: DevOptions = {

@@ -1,6 +1,6 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { bytesOf, memoryFault, memoryOf } from '../../tasks/lib/memory.ts'
+import { bytesOf, memoryFault, memoryOf } from '../../tasks/lib/pods/memory.ts'
 
 const memory = suite('memory')
 

@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process'
 import { existsSync, readdirSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
-import { hostArch } from '../../tasks/lib/elf.ts'
+import { hostArch } from '../../tasks/lib/binary/elf.ts'
 import { checkout, ended, type Checkout } from '../lib/checkout.ts'
 import { until } from '../lib/loop.ts'
 import { suite } from '../lib/suite.ts'
@@ -18,10 +18,10 @@ function processes(copy: Checkout, count: number, body: string) {
     'fixture/once.ts',
     `import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
      import { setTimeout as sleep } from 'node:timers/promises'
-     import { madeOnce } from '../tasks/lib/once.ts'
-     import { patcher } from '../tasks/lib/patcher.ts'
-     import { changeFile } from '../tasks/lib/text-file.ts'
-     import { task } from '../tasks/lib/task.ts'
+     import { madeOnce } from '../tasks/lib/frame/once.ts'
+     import { patcher } from '../tasks/lib/go/patcher.ts'
+     import { changeFile } from '../tasks/lib/frame/text-file.ts'
+     import { task } from '../tasks/lib/frame/task.ts'
      const made = (ms = 300, fails = '') =>
        madeOnce('out/file', async (part) => {
          appendFileSync('log', 'made\\n')

@@ -1,9 +1,9 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { meaning } from '../../tasks/lib/complaint.ts'
-import { isLocalServer } from '../../tasks/lib/context.ts'
-import { sorted } from '../../tasks/lib/pods.ts'
-import { awaited, trouble } from '../../tasks/lib/awaited.ts'
+import { meaning } from '../../tasks/lib/pods/complaint.ts'
+import { isLocalServer } from '../../tasks/lib/pods/context.ts'
+import { sorted } from '../../tasks/lib/pods/pod-list.ts'
+import { awaited, trouble } from '../../tasks/lib/cluster/awaited.ts'
 
 const chosen = { container: '', binaryPath: '/usr/local/bin/hello', debugPort: 2345 }
 const agent = ['hotswap-dev', '-r', 'dlv exec --listen=127.0.0.1:2345 {{binPath}} --', '--', '/usr/local/bin/hello']

@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isDev, isUnchanged, kept, keeper, lastApplied, production } from '../../tasks/lib/production.ts'
+import { isDev, isUnchanged, kept, keeper, lastApplied, production } from '../../tasks/lib/cluster/production.ts'
 
 const container = {
   name: 'web',

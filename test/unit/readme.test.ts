@@ -2,8 +2,8 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { keys } from '../../tasks/lib/table.ts'
-import { root } from '../../tasks/lib/root.ts'
+import { keys } from '../../tasks/lib/settings/table.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
 const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', 'bench/README.md', 'docs/json.md']

@@ -1,9 +1,9 @@
 import { Readable } from 'node:stream'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { header } from '../../tasks/lib/put.ts'
-import { binaryWords, receipts } from '../../tasks/lib/receipt.ts'
-import { table } from '../../tasks/lib/words.ts'
+import { header } from '../../tasks/lib/delivery/put.ts'
+import { binaryWords, receipts } from '../../tasks/lib/protocol/receipt.ts'
+import { table } from '../../tasks/lib/frame/words.ts'
 
 interface Block {
   readonly values: Readonly<Record<string, string>>

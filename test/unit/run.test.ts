@@ -103,7 +103,7 @@ runner('kills a file at its limit, with its children, and those that a green one
   assert.match(stdout, /^ok {4}test\/b\.test\.ts/m)
   copy.file(
     'fixture/left.ts',
-    `import { run } from '../tasks/lib/tools.ts'\nconsole.log((await run('ps', ['-eo', 'args'], { cwd: '.', output: 'read' })).stdout.includes('sleep 61.5'))`,
+    `import { run } from '../tasks/lib/frame/tools.ts'\nconsole.log((await run('ps', ['-eo', 'args'], { cwd: '.', output: 'read' })).stdout.includes('sleep 61.5'))`,
   )
   assert.is((await copy.run('fixture/left.ts')).stdout, 'false\n')
 })

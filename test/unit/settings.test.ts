@@ -2,9 +2,9 @@ import { readFileSync } from 'node:fs'
 import * as dotenv from 'dotenv'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { decoded, scan } from '../../tasks/lib/env-file.ts'
-import { faultsText, keys, parse, type Settings } from '../../tasks/lib/table.ts'
-import { environment } from '../../tasks/lib/environment.ts'
+import { decoded, scan } from '../../tasks/lib/settings/env-file.ts'
+import { faultsText, keys, parse, type Settings } from '../../tasks/lib/settings/table.ts'
+import { environment } from '../../tasks/lib/frame/environment.ts'
 
 const good = (file: string, env: Record<string, string> = {}): Settings => {
   const result = parse(file, env)

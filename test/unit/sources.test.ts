@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { crashOf } from '../../tasks/lib/crash.ts'
-import { listing, matchesGlob, named } from '../../tasks/lib/sources.ts'
+import { crashOf } from '../../tasks/lib/delivery/crash.ts'
+import { listing, matchesGlob, named } from '../../tasks/lib/go/sources.ts'
 
 const sources = suite('sources')
 

@@ -13,11 +13,11 @@ task.after.each(({ copy }) => copy.remove())
 const fixture = (copy: Checkout, body: string, about = '') =>
   copy.file(
     'fixture/x.ts',
-    `import { task } from '../tasks/lib/task.ts'
-     import { start } from '../tasks/lib/children.ts'
-     import { onEnd } from '../tasks/lib/ending.ts'
-     import { print, say, UserError } from '../tasks/lib/talk.ts'
-     import { run } from '../tasks/lib/tools.ts'
+    `import { task } from '../tasks/lib/frame/task.ts'
+     import { start } from '../tasks/lib/frame/children.ts'
+     import { onEnd } from '../tasks/lib/frame/ending.ts'
+     import { print, say, UserError } from '../tasks/lib/frame/talk.ts'
+     import { run } from '../tasks/lib/frame/tools.ts'
      import { setTimeout as sleep } from 'node:timers/promises'
      import { writeFileSync } from 'node:fs'
      void [onEnd, print, say, start, UserError, run, sleep, writeFileSync]

@@ -1,7 +1,7 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { clean } from '../../tasks/lib/talk.ts'
-import { seconds, size, words } from '../../tasks/lib/words.ts'
+import { clean } from '../../tasks/lib/frame/talk.ts'
+import { seconds, size, words } from '../../tasks/lib/frame/words.ts'
 
 test('a flag line is split as go splits it', () => {
   const table: readonly [string, readonly string[]][] = [

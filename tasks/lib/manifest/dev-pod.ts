@@ -1,0 +1,258 @@
+// What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
+import { INJECTED, type AgentCommand, agentCommand, agentWords, delve, isInjected } from '../protocol/command.ts'
+import { entryOf, isEmpty, wordsOf } from '../yaml/entry.ts'
+import { isSameImage } from '../settings/image.ts'
+import { injectedBinary, injection, userNote } from './inject.ts'
+import { AGENT, BINARY, CONTAINER, DEBUG_PORT, SCRIPT } from '../protocol/annotations.ts'
+import { type AgentContainer, type Container, type DevOptions, type Match, type Pod, containersOf } from './template.ts'
+import { podWarnings } from './warnings.ts'
+import type { Change } from '../yaml/edit.ts'
+import { type Path, type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
+
+export interface Plan {
+  readonly changes: readonly Change[]
+  readonly matched: readonly Match[]
+  readonly faults: readonly string[]
+  readonly notes: readonly string[]
+  readonly warnings: readonly string[]
+}
+
+interface CommandPlan {
+  readonly changes?: readonly Change[]
+  readonly fault?: string
+  readonly note?: string
+}
+
+// The dev image has it on PATH.
+const IN_IMAGE = ['hotswap-dev']
+// What the agent takes without a word from its environment.
+const SETTLE = 0.5
+const LIMIT = 10
+
+/** The agent that a container runs already. */
+function running({ init, fields }: Container): AgentCommand | undefined {
+  return init ? undefined : agentCommand([...wordsOf(fields.command), ...wordsOf(fields.args)])
+}
+
+/** Whether a container runs the agent already. */
+export function isAgent(container: Container): boolean {
+  return running(container) !== undefined
+}
+
+function isProduction({ fields }: Container, { prodImage }: DevOptions): boolean {
+  return typeof fields.image === 'string' && isSameImage(fields.image, prodImage)
+}
+
+/** The containers of a pod template that may be meant: those of the image, and those that run the agent already. */
+export function candidates(pod: Pod, options: DevOptions): Container[] {
+  // An init container of an earlier run has nothing but the image to be known by.
+  const isDone = (container: Container): boolean =>
+    container.init ? !options.inject && container.fields.image === options.devImage : isAgent(container)
+  return containersOf(pod).filter((container) => isProduction(container, options) || isDone(container))
+}
+
+/** @returns the changes of a pod template, so that these containers run the agent, and what there is to say. */
+export function planPod(source: Source, pod: Pod, containers: readonly Container[], options: DevOptions): Plan {
+  const taken = new Set(containersOf(pod).map((container) => running(container)?.debugPort))
+  const changes: Change[] = []
+  const matched: Match[] = []
+  const agents: AgentContainer[] = []
+  const faults: string[] = []
+  const notes: string[] = []
+  const warnings: string[] = []
+  const injected: Container[] = []
+  const host = [...pod.path, 'spec', 'hostNetwork']
+  const onHost = valueAt(pod.fields, ['spec', 'hostNetwork']) === true
+  let port = options.debugPort
+
+  for (const container of containers) {
+    const { name, path, fields, init } = container
+    const before = changes.length
+    if (!options.inject && isProduction(container, options) && fields.image !== options.devImage) {
+      changes.push({ op: 'set', path: [...path, 'image'], value: options.devImage })
+    }
+    let agent = running(container)
+    const isNew = !init && !agent
+    if (isNew) {
+      while (taken.has(port)) port++
+      taken.add(port)
+      if (port > 65535) faults.push(`${positionOf(source, path)}: ${name}: no port is left above DEBUG_PORT`)
+      if (options.inject) injected.push(container)
+      agent = newAgent(container, options.inject && onHost ? undefined : port, options)
+      const plan = planCommand(source, container, agent, options)
+      changes.push(...(plan.changes ?? []))
+      if (plan.fault) faults.push(plan.fault)
+      if (plan.note) notes.push(plan.note)
+    }
+    if (agent) {
+      agents.push({ container, agent })
+      changes.push(...planEnv(container, options), ...probes(container))
+    }
+    const change = changes.length === before ? 'none' : agent ? 'agent' : 'image'
+    matched.push({ name, change })
+  }
+  const debugged = agents.find(({ agent }) => agent.debugPort !== undefined)
+  if (debugged && onHost) faults.push(hostNetworkFault(source, host, debugged, options))
+  for (const { name } of onHost ? injected : []) {
+    const why = 'with hostNetwork the whole node could reach one, and run code in it'
+    warnings.push(`${positionOf(source, host)}: ${name} runs without a debugger: ${why}`)
+  }
+  if (containers.length > 0 && agents.length === 0) {
+    warnings.push(
+      `${positionOf(source, pod.path)}: ${pod.name}: only init containers have the image: nothing in it runs the agent`,
+    )
+  }
+  if (options.inject) changes.push(...injection(source, pod, injected, options.inject))
+  const user = injected[0] && userNote(source, pod, injected[0])
+  if (user !== undefined) notes.push(user)
+  changes.push(...annotations(pod, agents, options))
+  warnings.push(...podWarnings(source, pod, agents, options))
+  return { changes, matched, faults, notes, warnings }
+}
+
+/** How a container is to run the agent: out of the dev image, or injected; without a port there is no debugger. */
+function newAgent(
+  container: Container,
+  port: number | undefined,
+  { inject, binaryPath, debugWait }: DevOptions,
+): AgentCommand {
+  const wrapper = port === undefined ? '' : delve(port, debugWait)
+  const binary = inject ? injectedBinary(container, binaryPath) : binaryPath
+  return { agent: inject ? INJECTED : IN_IMAGE, binary, args: [], wrapper, debugPort: port }
+}
+
+/** Puts the agent in front of the program, which then has its absolute path; what starts it stays in front of the agent. */
+function planCommand(
+  source: Source,
+  { name, path, fields }: Container,
+  { agent, wrapper, binary = '' }: AgentCommand,
+  { binaryPath, inject }: DevOptions,
+): CommandPlan {
+  const front = agentWords(agent, wrapper, inject ? binaryPath : undefined)
+  const entry = entryOf(fields, binaryPath)
+  const add = (value: readonly string[]): Change => {
+    return { op: 'add', path: [...path, 'command'], value, after: ['image', 'name'] }
+  }
+  if (entry.runs === 'image') {
+    if (!inject) return { changes: [add([...front, binary])] }
+    if (!inject.binaryChosen)
+      return { fault: `${positionOf(source, path)}: ${name} ${unknownProgram(String(fields.image))}` }
+    const lost = isEmpty(fields.args)
+      ? ', without the arguments that its image may give it: those belong into args'
+      : ''
+    return {
+      changes: [add([...front, binary])],
+      note: `${positionOf(source, path)}: ${name} runs ${binaryPath}${lost}`,
+    }
+  }
+  if (entry.runs !== 'program') return {}
+  const { list, index, how } = entry
+  const word = wordsOf(fields[list])[index] ?? ''
+  const place = [...path, list]
+  // what the entrypoint of the image would do with the first word is not known: a command takes its place
+  if (list === 'args' && index === 0 && isEmpty(fields.command)) {
+    const changes = word === binary ? [add(front)] : [add(front), set([...place, 0], binary)]
+    if (how === 'path') return { changes }
+    const note = `${positionOf(source, [...place, 0])}: ${name}: its args begin with ${word}, taken for the program ${binaryPath}`
+    return { changes, note }
+  }
+  const change: Change = { op: 'insert', path: place, values: front, index }
+  return { changes: [word === binary ? change : { ...change, first: binary }] }
+}
+
+function set(path: Path, value: string): Change {
+  return { op: 'set', path, value }
+}
+
+/** Why a container without a command cannot be changed where its image stays, and the line for it. */
+function unknownProgram(image: string): string {
+  const how = `docker image inspect --format '{{.Config.Entrypoint}} {{.Config.Cmd}}' ${image}`
+  return `has no command, and what its image runs by itself is not known here (${how}) - put the path of its program into .env: BINARY_PATH=/PATH/IN/THE/IMAGE`
+}
+
+/** A program that waits at a breakpoint answers no liveness probe; readiness may fail, that restarts nothing. */
+function probes({ path, fields }: Container): Change[] {
+  return ['livenessProbe', 'startupProbe']
+    .filter((probe) => (fields[probe] ?? null) !== null)
+    .map((probe) => ({ op: 'remove', path: [...path, probe] }))
+}
+
+/** The agent's variables, where they are not what it takes by itself, or the container may have one of the old name. */
+function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Change[] {
+  const env: unknown[] = Array.isArray(fields.env) ? fields.env : []
+  const isDone = agentCommand([...wordsOf(fields.command), ...wordsOf(fields.args)]) !== undefined
+  const missing: { name: string; value: string }[] = []
+  const changes: Change[] = []
+  for (const [old, value, usual] of [
+    ['SETTLE', settle, SETTLE],
+    ['LIMIT', limit, LIMIT],
+  ] as const) {
+    const at = (name: string) => env.findIndex((variable) => isRecord(variable) && variable.name === name)
+    const [own, theirs] = [at(`HOTSWAP_${old}`), at(old)]
+    const valueOf = (index: number) => valueAt(env, [index, 'value'])
+    if (own >= 0) {
+      // written by hand for the agent, where no other value is asked for
+      if (value !== usual && typeof valueOf(own) === 'string' && valueOf(own) !== String(value))
+        changes.push(set([...path, 'env', own, 'value'], String(value)))
+      continue
+    }
+    // an older dev manifest has the old name, and it works
+    const isOld = isDone && theirs >= 0 && (value === usual || valueOf(theirs) === String(value))
+    if (isDone ? value !== usual && !isOld : value !== usual || theirs >= 0 || !isEmpty(fields.envFrom))
+      missing.push({ name: `HOTSWAP_${old}`, value: String(value) })
+  }
+  if (missing.length === 0) return changes
+  const change: Change = !isEmpty(env)
+    ? { op: 'insert', path: [...path, 'env'], values: missing }
+    : { op: 'add', path: [...path, 'env'], value: missing, after: ['args', 'command', 'image', 'name'] }
+  return [...changes, change]
+}
+
+/** How tasks find the agent: the first container under the plain keys, each other one under `NAME.hotswap-dev/…` where it differs. */
+function annotations(pod: Pod, agents: readonly AgentContainer[], { binaryPath, inject }: DevOptions): Change[] {
+  const wanted = wantedAnnotations(agents, binaryPath)
+  if (inject && agents.some(({ agent }) => isInjected(agent.agent))) wanted[SCRIPT] = inject.agent
+  if (Object.keys(wanted).length === 0) return []
+  const path = [...pod.path, 'metadata']
+  const { metadata } = pod.fields
+  if (isEmpty(metadata)) return [{ op: 'add', path, value: { annotations: wanted } }]
+  const there = valueAt(metadata, ['annotations'])
+  if (isEmpty(there)) return [{ op: 'add', path: [...path, 'annotations'], value: wanted }]
+  return Object.entries(wanted)
+    .filter(([key, value]) => valueAt(there, [key]) !== value)
+    .map(([key, value]) => {
+      const op = isEmpty(valueAt(there, [key])) ? 'add' : 'set'
+      return { op, path: [...path, 'annotations', key], value }
+    })
+}
+
+function wantedAnnotations(agents: readonly AgentContainer[], binaryPath: string): Record<string, string> {
+  const [first, ...others] = agents.map(({ container, agent }) => ({
+    container: typeof container.fields.name === 'string' ? container.fields.name : '',
+    agent: JSON.stringify(agent.agent),
+    binary: agent.binary ?? binaryPath,
+    port: agent.debugPort === undefined ? undefined : String(agent.debugPort),
+  }))
+  if (!first) return {}
+  const wanted: Record<string, string> = { [AGENT]: first.agent, [BINARY]: first.binary }
+  if (first.container) wanted[CONTAINER] = first.container
+  if (first.port) wanted[DEBUG_PORT] = first.port
+  for (const { container, agent, binary, port } of others) {
+    if (!container) continue
+    if (agent !== first.agent) wanted[`${container}.hotswap-dev/agent`] = agent
+    if (binary !== first.binary) wanted[`${container}.hotswap-dev/binary`] = binary
+    if (port) wanted[`${container}.hotswap-dev/debug-port`] = port
+  }
+  return wanted
+}
+
+function hostNetworkFault(
+  source: Source,
+  path: Path,
+  { container, agent }: AgentContainer,
+  options: DevOptions,
+): string {
+  const why = `with hostNetwork the whole node could reach the debugger of ${container.name}, and run code in it`
+  const [binary, quoted] = [agent.binary ?? options.binaryPath, IN_IMAGE.join()]
+  return `${positionOf(source, path)}: ${why} - take hostNetwork out, or write its command without one: [${quoted}, --, ${binary}]`
+}

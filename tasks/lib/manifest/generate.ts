@@ -1,0 +1,184 @@
+// Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
+import { planPod } from './dev-pod.ts'
+import { type DevOptions, type Match, type Pod, containerName } from './template.ts'
+import { isSameImage, leftover } from '../settings/image.ts'
+import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from '../protocol/annotations.ts'
+import { scopeOf } from './scope.ts'
+import { UserError } from '../frame/talk.ts'
+import { type Change, edit } from '../yaml/edit.ts'
+import { lineBreak } from '../yaml/splice.ts'
+import {
+  type Path,
+  type Source,
+  faultsError,
+  isRecord,
+  positionOf,
+  read,
+  valueAt,
+  valuesOf,
+  withSeparators,
+} from '../yaml/text.ts'
+
+export interface DevManifest {
+  readonly text: string
+  /** The containers of the image, and those that run the agent already. */
+  readonly matched: readonly Match[]
+  /** What stays as it is although the image is there, and what was taken for granted. */
+  readonly notes: readonly string[]
+  /** What will not work in a pod, and what does. */
+  readonly warnings: readonly string[]
+}
+
+interface Image {
+  readonly path: Path
+  readonly image: string
+}
+
+// What Kubernetes reads of a workload or a List. Whatever else stands beside is a place to keep anchors.
+const OBJECT_KEYS = ['apiVersion', 'kind', 'metadata', 'spec', 'status', 'items']
+const MADE_BY = '# Made by npm run generate-deployment-dev'
+
+/**
+ * Makes the dev manifest; its own output it leaves as it is.
+ * @throws UserError with each fault on a line, with file and line.
+ */
+export function generate(text: string, options: DevOptions): DevManifest {
+  const source = read(options.file, text)
+  const values = valuesOf(source)
+  const pods = values.flatMap((value, index) => podsIn(value, [index]))
+  const scope = scopeOf(source, pods, options)
+  const plans = scope.meant.map(({ pod, containers }) => planPod(source, pod, containers, options))
+  const images = values.flatMap((value, index) => imagesIn(value, [index]))
+  const left = images
+    .filter(({ path, image }) => isSameImage(image, options.prodImage) && !pods.some((pod) => isBelow(path, pod.path)))
+    .map(
+      ({ path }) => `${positionOf(source, path)}: ${describe(values, path.slice(0, -1))} ${leftBecause(values, path)}`,
+    )
+
+  const faults = [...scope.faults, ...plans.flatMap((plan) => plan.faults)]
+  if (faults.length > 0) throw faultsError(faults)
+  const matched = plans.flatMap((plan) => plan.matched)
+  if (matched.length === 0) throw noMatch(source, images, left, options.prodImage)
+  const touched = new Set(scope.meant.map(({ pod }) => pod.path[0]))
+  const stripped = values.flatMap((value, index) => (touched.has(index) ? clusterFields(value, [index]) : []))
+  const changes = [...plans.flatMap((plan) => plan.changes), ...stripped]
+  const changed = edit(source, changes, { describe: (path) => describe(values, path), relevant })
+  return {
+    text: withFirstLine(withSeparators(changed), options.file),
+    matched,
+    notes: [...plans.flatMap((plan) => plan.notes), ...scope.notes, ...left],
+    warnings: [...scope.warnings, ...plans.flatMap((plan) => plan.warnings)],
+  }
+}
+
+function withFirstLine(text: string, file: string): string {
+  const mark = text.startsWith('\uFEFF') ? '\uFEFF' : ''
+  const rest = text.slice(mark.length)
+  if (rest.startsWith(MADE_BY)) return text
+  return `${mark}${MADE_BY} from ${file} - edits here are lost when it runs again${lineBreak(text)}${rest}`
+}
+
+// --- what is in the documents
+
+/** The objects of a document: those of a List one by one. */
+function objectsIn(value: unknown, path: Path): { path: Path; fields: Record<string, unknown> }[] {
+  if (!isRecord(value)) return []
+  if (!/List$/.test(String(value.kind)) || !Array.isArray(value.items)) return [{ path, fields: value }]
+  return value.items.flatMap((item: unknown, index) => objectsIn(item, [...path, 'items', index]))
+}
+
+const CLUSTER_FIELDS = [
+  ['status'],
+  ...CLUSTER_METADATA.map((key) => ['metadata', key]),
+  ...[...CLUSTER_ANNOTATIONS, LAST_APPLIED].map((key) => ['metadata', 'annotations', key]),
+]
+
+/** The removal of what a cluster has added to an object that was read from it: it could not be applied again, or says nothing. */
+function clusterFields(value: unknown, path: Path): Change[] {
+  return objectsIn(value, path).flatMap((object) => {
+    if (typeof valueAt(object.fields, ['metadata', 'uid']) !== 'string') return []
+    return CLUSTER_FIELDS.filter((below) => valueAt(object.fields, below) !== undefined).map((below) => ({
+      op: 'remove',
+      path: [...object.path, ...below],
+    }))
+  })
+}
+
+/**
+ * The pod templates of a document's objects. Kinds of others with the same form (an Argo Rollout, a CloneSet) count: their
+ * pods are what the developer wants to change. Jobs do not: an agent would run them again and again.
+ */
+function podsIn(value: unknown, path: Path): Pod[] {
+  return objectsIn(value, path).flatMap((object): Pod[] => {
+    const below = object.fields.kind === 'Pod' ? [] : ['spec', 'template']
+    const fields = valueAt(object.fields, below)
+    if (runsOnce(object.fields.kind) || !isRecord(fields) || !Array.isArray(valueAt(fields, ['spec', 'containers'])))
+      return []
+    return [{ name: nameOf(object.fields), path: [...object.path, ...below], fields, object }]
+  })
+}
+
+function runsOnce(kind: unknown): boolean {
+  return /Job$/.test(String(kind))
+}
+
+function nameOf({ kind, metadata }: Record<string, unknown>): string {
+  const name = isRecord(metadata) ? (metadata.name ?? metadata.generateName) : undefined
+  return typeof name === 'string' ? `${String(kind)} ${name}` : String(kind)
+}
+
+/** Every image of a container anywhere in a value. */
+function imagesIn(value: unknown, path: Path): Image[] {
+  if (Array.isArray(value)) return value.flatMap((item, index) => imagesIn(item, [...path, index]))
+  if (!isRecord(value)) return []
+  const inList = path.at(-2) === 'containers' || path.at(-2) === 'initContainers'
+  const own = inList && typeof value.image === 'string' ? [{ path: [...path, 'image'], image: value.image }] : []
+  return [...own, ...Object.entries(value).flatMap(([key, field]) => imagesIn(field, [...path, key]))]
+}
+
+function isBelow(path: Path, top: Path): boolean {
+  return top.every((step, index) => path[index] === step)
+}
+
+/** Names what a path leads to: `Deployment karydia, container karydia, env.0`, or `Service karydia, spec.selector.app`. */
+function describe(values: unknown, path: Path): string {
+  const tops = path.map((_, index) => path.slice(0, index + 1)).reverse()
+  const top = tops.find((top) => typeof valueAt(values, [...top, 'kind']) === 'string') ?? path.slice(0, 1)
+  const object = valueAt(values, top)
+  const inside = path.slice(top.length)
+  const at = inside.findIndex(
+    (step, index) => typeof step === 'number' && /^(?:initC|c)ontainers$/.test(String(inside[index - 1])),
+  )
+  const container = valueAt(object, inside.slice(0, at + 1))
+  const name = isRecord(object) ? nameOf(object) : `document ${Number(path[0]) + 1}`
+  if (at < 0 || !isRecord(container)) return `${name}, ${inside.join('.')}`
+  const parts = [
+    name,
+    containerName(String(inside[at - 1]), container, Number(inside[at])),
+    inside.slice(at + 1).join('.'),
+  ]
+  return parts.filter(Boolean).join(', ')
+}
+
+function leftBecause(values: unknown, path: Path): string {
+  const kinds = path.map((_, index) => valueAt(values, [...path.slice(0, index + 1), 'kind']))
+  if (kinds.some(runsOnce)) return 'stays as it is: an agent would run a job again and again'
+  return 'stays as it is: only pod templates at spec.template are changed'
+}
+
+/** What Kubernetes sees of a document: a key that no object has is a place to keep anchors. */
+function relevant(document: unknown): unknown {
+  if (!isRecord(document) || !(isRecord(document.spec) || Array.isArray(document.items))) return document
+  return Object.fromEntries(Object.entries(document).filter(([key]) => OBJECT_KEYS.includes(key)))
+}
+
+function noMatch(source: Source, images: readonly Image[], left: readonly string[], prodImage: string): UserError {
+  const there = images.map(({ path, image }) => {
+    const way = leftover(image)
+    return `${positionOf(source, path)}: ${image}${way === undefined ? '' : ` - ${way}`}`
+  })
+  const lines = there.length > 0 ? ['images that are there:', ...there] : ['there is no container in it']
+  return new UserError(
+    [`${source.file}: no container to change has the image ${prodImage}`, ...left, ...lines].join('\n  '),
+  )
+}

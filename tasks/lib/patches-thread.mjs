@@ -1,4 +1,0 @@
-// patches-thread.ts where nothing has compiled it: tsx reaches a thread through its API alone.
-import { tsImport } from 'tsx/esm/api'
-
-await tsImport('./patches-thread.ts', import.meta.url)

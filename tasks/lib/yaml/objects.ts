@@ -1,0 +1,61 @@
+// The objects of a manifest file, and its text with some of them alone.
+import { readFileSync } from 'node:fs'
+import { isSeq, parseAllDocuments, type Document } from 'yaml'
+import { isRecord, items, text } from '../frame/json.ts'
+import { UserError } from '../frame/talk.ts'
+import { withSeparators } from './text.ts'
+
+/** A manifest that was read. */
+export interface Manifest {
+  readonly file: string
+  /** Its objects, those of a List one by one. */
+  readonly objects: readonly unknown[]
+  /** The text with those of its objects alone, each as it is written. */
+  readonly textOf: (wanted: readonly unknown[]) => string
+}
+
+/** Reads a manifest. Throws UserError where there is none to read. */
+export function manifestOf(file: string): Manifest {
+  let source: string
+  try {
+    source = withSeparators(readFileSync(file, 'utf8'))
+  } catch {
+    throw new UserError(
+      `there is no ${file} - set MANIFEST and MANIFEST_DEV in .env, or run npm run generate-deployment-dev`,
+    )
+  }
+  const parsed = parseAllDocuments(source, { version: '1.1', merge: true })
+  const documents = (Array.isArray(parsed) ? parsed : []).map((document) => {
+    const [fault] = document.errors
+    if (fault !== undefined) throw new UserError(`${file}: ${fault.message.split('\n')[0]}`)
+    const value: unknown = document.toJS()
+    return { document, value, objects: /List$/.test(text(value, 'kind')) ? items(value) : [value] }
+  })
+  return {
+    file,
+    objects: documents.flatMap(({ objects }) => objects).filter(isRecord),
+    textOf: (wanted) =>
+      documents
+        .flatMap(({ document, value, objects }) => {
+          const isWanted = objects.map((object) => wanted.includes(object))
+          if (!isWanted.includes(true)) return []
+          if (!isWanted.includes(false)) return [source.slice(document.range[0], document.range[2])]
+          return [someOf(document, value, isWanted)]
+        })
+        .map((each) => `${/^---\s/.test(each) ? '' : '---\n'}${each}${each.endsWith('\n') ? '' : '\n'}`)
+        .join(''),
+  }
+}
+
+/** A List with some of its items: numbers and dates stay as they are written. */
+function someOf(document: Document, value: unknown, isWanted: readonly boolean[]): string {
+  const copy = document.clone()
+  const list = copy.get('items')
+  if (isSeq(list)) list.items = list.items.filter((_, index) => isWanted[index] === true)
+  try {
+    return String(copy).replace(/^%YAML.*\n/, '')
+  } catch {
+    // an alias repeats what stands in an item that is left out
+    return JSON.stringify({ ...(isRecord(value) ? value : {}), items: items(value).filter((_, at) => isWanted[at]) })
+  }
+}
