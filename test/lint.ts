@@ -1,10 +1,14 @@
-// Checks the sources: prettier, shellcheck on every sh script, and the types.
-import { closeSync, openSync, readSync } from 'node:fs'
+// Checks the sources: prettier, shellcheck on every sh script, the types, and which module imports which.
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs'
 import { task } from '../tasks/lib/frame/task.ts'
-import { print } from '../tasks/lib/frame/talk.ts'
+import { print, say } from '../tasks/lib/frame/talk.ts'
 import { need, run } from '../tasks/lib/frame/tools.ts'
+import { faultsOf } from './rooms.ts'
 
-const about = { name: 'lint', summary: 'checks the sources with prettier, shellcheck and tsc' } as const
+const about = {
+  name: 'lint',
+  summary: 'checks the sources with prettier, shellcheck and tsc, and which module imports which',
+} as const
 
 await task(about, async () => {
   need('shellcheck', 'to check the sh scripts (Debian: apt-get install shellcheck)')
@@ -20,7 +24,11 @@ await task(about, async () => {
     if (exitCode !== 0) failed += 1
     print(`${exitCode === 0 ? 'ok  ' : 'FAIL'}  ${name}`)
   }
-  return failed === 0 ? 0 : 1
+  const modules = files.filter((file) => /^tasks\/.*\.ts$/.test(file) && existsSync(file))
+  const faults = faultsOf(new Map(modules.map((file) => [file, readFileSync(file, 'utf8')])))
+  for (const fault of faults) say(fault)
+  print(`${faults.length === 0 ? 'ok  ' : 'FAIL'}  imports`)
+  return failed === 0 && faults.length === 0 ? 0 : 1
 })
 
 /** The files of this repository, those that are not added yet too, without those that git ignores. */
