@@ -15,6 +15,8 @@ import { encodingOf } from './lib/delivery/packing.ts'
 import { panics } from './lib/delivery/panics.ts'
 import { warm } from './lib/patches/patches.ts'
 import { equipper } from './lib/delivery/pod-tool.ts'
+import { isUpload, rowOf } from './lib/protocol/rows.ts'
+import { SWAPPED } from './lib/protocol/words.ts'
 import { binaryWords, type Receipt } from './lib/protocol/receipt.ts'
 import { roster } from './lib/pods/roster.ts'
 import { screen } from './lib/frame/screen.ts'
@@ -44,7 +46,6 @@ const about = {
 } as const
 
 const tailLength = 60 // lines of a pod's output, for a trace that is longer than the receipt's
-const swapWord = 'killed & restarted'
 
 await task(about, async ({ flags, operands }) => {
   const chosen = await settings()
@@ -76,7 +77,7 @@ await task(about, async ({ flags, operands }) => {
     () => pods.pods().length < 2,
   )
   // a row of one's own swap costs no exec
-  const logs = followed(there, heard, (pod, line) => isSwap(line.split('\t')) && own.expected(pod))
+  const logs = followed(there, heard, (pod, line) => isUpload(rowOf(line)) && own.expected(pod))
   let first = true
   await roster(there, {
     came: (pod) => {
@@ -220,7 +221,7 @@ await task(about, async ({ flags, operands }) => {
     const receipt = outcome.delivery?.receipt ?? outcome.receipt
     if (receipt !== undefined) runs.set(pod.name, binaryWords(receipt))
     mine.order.done(pod, outcome)
-    if (own.ended(pod.name, mine, outcome.result === 'running')) others(pod.name, swapWord)
+    if (own.ended(pod.name, mine, outcome.result === 'running')) others(pod.name, SWAPPED)
     if (outcome.claim !== undefined) takenOver(pod, outcome.claim)
   }
 
@@ -331,15 +332,15 @@ await task(about, async ({ flags, operands }) => {
       tails.set(pod, [...tail, text].slice(-tailLength))
       return show(pod, text)
     }
-    const [, type, , , message = '', , reason = ''] = text.split('\t')
-    if (type === 'TYPE') return
-    if (isSwap(text.split('\t')) && own.expected(pod)) return own.heard(pod)
-    others(pod, message, reason)
+    const news = rowOf(text)
+    if (news === undefined) return
+    if (isUpload(news) && own.expected(pod)) return own.heard(pod)
+    others(pod, news.message, news.reason)
   }
 
   /** What the agent has done, and was not told to from here. */
   function others(pod: string, message: string, reason = ''): void {
-    if (message === swapWord || held !== '') void look(pod)
+    if (message === SWAPPED || held !== '') void look(pod)
     show(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`)
   }
 
@@ -363,11 +364,6 @@ await task(about, async ({ flags, operands }) => {
       sayLast(`${names.join(', ')}: ${words === '' ? 'not heard of' : words} runs on - npm run switch-prod ends it`)
   }
 })
-
-/** A row that tells of an upload that was swapped in. */
-function isSwap([, , , , message, event]: readonly string[]): boolean {
-  return message === swapWord && event === 'PUT'
-}
 
 function lines(text: string): string[] {
   const trimmed = text.replace(/\n$/, '')

@@ -1,4 +1,5 @@
 // Applies a manifest and waits for its pods: a dry run first, never a delete of what the manifest names.
+import { WAITING_FOR_ONE } from '../protocol/words.ts'
 import { pause } from '../frame/pause.ts'
 import { existsSync } from 'node:fs'
 import { provideDevManifest } from '../manifest/dev-manifest.ts'
@@ -248,7 +249,7 @@ async function withoutBinary(there: OnCluster): Promise<string | undefined> {
       ({ values }) => values.get('reason') ?? '',
       () => '', // it does not answer yet
     )
-    if (!/: waiting for one$/.test(reason)) continue
+    if (!reason.endsWith(WAITING_FOR_ONE)) continue
     const remedy =
       'put the path of the program in its image into .env (BINARY_PATH), then npm run generate-deployment-dev'
     return `${pod.name}: ${reason} - ${remedy} and npm run switch-dev; or give it one: npm run build && npm run deploy-dev`

@@ -1,4 +1,5 @@
 // The story: what happened to the program under the debugger, one line each time, from what the agent says.
+import { JUST_ENDED, NO_DEBUGGER } from '../protocol/words.ts'
 import { pause } from '../frame/pause.ts'
 import type { Link } from './link.ts'
 import { debuggerFault } from '../protocol/debugger-fault.ts'
@@ -18,7 +19,6 @@ const step = 300 // ms between two questions while a swap is under way
 const limit = 90_000 // ms for a swap to come to an end
 const patience = 3_000 // ms without an answer of the agent that are no news
 const again = 2_000 // ms until the next question where nothing runs: no Delve tells what comes next
-const justEnded = 'it has just ended' // the agent has not looked yet
 const noDebugger = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
 const none = 'no debugger has come up there - see npm run status-dev'
 
@@ -83,7 +83,7 @@ async function settled(link: Link | undefined): Promise<{ pod: string; receipt: 
       const found = await link.receipt()
       heard = Date.now()
       const { values } = found.receipt
-      const busy = values.get('result') === 'starting' || values.has('swapping') || values.get('reason') === justEnded
+      const busy = values.get('result') === 'starting' || values.has('swapping') || values.get('reason') === JUST_ENDED
       if (!busy || heard > begin + limit) return found
     } catch (error) {
       if (!(error instanceof UserError) || Date.now() > heard + patience) throw error
@@ -122,6 +122,6 @@ function fault({ values, log }: Receipt): string {
   const found = debuggerFault(values.get('reason') ?? '', log)
   if (found !== undefined) return found
   if (values.get('run') === 'plain') return noDebugger
-  if (values.get('reason') === 'no debugger') return 'its Delve has ended, the program runs on: deploy another build'
+  if (values.get('reason') === NO_DEBUGGER) return 'its Delve has ended, the program runs on: deploy another build'
   return ''
 }

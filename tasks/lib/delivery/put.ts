@@ -11,6 +11,7 @@ import { pack, wholeOf, type Packed } from './packing.ts'
 import type { Parcel } from './parcel.ts'
 import { pause } from '../frame/pause.ts'
 import { binaryWords, decodes, receipts, type Encoding, type Receipt } from '../protocol/receipt.ts'
+import { ANOTHER_RUNS, DISK_FULL, EXIT_STATUS, NEEDS_LOADER, SINCE, TO_LIVE } from '../protocol/words.ts'
 import { noAgent } from '../pods/status.ts'
 import { clean, inWords, say, UserError } from '../frame/talk.ts'
 import { withoutPipes, type Pod, type Target } from '../pods/target.ts'
@@ -100,7 +101,6 @@ export interface Opening {
 const idle = 30_000 // ms without a byte taken or a line said
 const piece = 256 * 1024 // bytes a write
 const cutPatience = 3_000 // ms for a pod to notice that an upload has ended
-const live = 'for the new process to live' // what every put waits for: nothing to say
 
 function linkError(what: string, next = ''): Undelivered {
   return new Undelivered('link', next === '' ? what : `${what} - ${next}`, what)
@@ -171,11 +171,11 @@ export async function attempt(
     opening ??= await open(target, pod)
     const { greeting, stdin, next, watch } = opening
     watch.alive()
-    let waiting = live
+    let waiting = TO_LIVE // what every put waits for: nothing to say
     let started = false
     opening.hear((what) => {
-      if (what === live && !started) up?.()
-      started ||= what === live
+      if (what === TO_LIVE && !started) up?.()
+      started ||= what === TO_LIVE
       if (what !== waiting) say(`${pod.name}: waiting ${what}`)
       waiting = what
     })
@@ -342,15 +342,15 @@ function cut(pod: Pod, { how, stderr }: Ended): Undelivered {
 }
 
 function rejectedRemedy(reason: string): string {
-  if (reason.startsWith('disk full')) return 'make room in the pod'
-  return reason.includes(' ELF interpreter ') ? 'then run npm run deploy-dev again' : 'run npm run deploy-dev again'
+  if (reason.startsWith(DISK_FULL)) return 'make room in the pod'
+  return reason.startsWith(NEEDS_LOADER) ? 'then run npm run deploy-dev again' : 'run npm run deploy-dev again'
 }
 
 /** A receipt that is no success, in words. */
 function refused(pod: Pod, { by }: Parcel, encoding: Encoding, receipt: Receipt): UserError {
   const { values, log } = receipt
   const ended = values.get('reason') ?? 'no reason given'
-  const reason = ended === 'exit status 0' ? `${ended}: only a program that stays can be swapped in` : ended
+  const reason = ended === `${EXIT_STATUS} 0` ? `${ended}: only a program that stays can be swapped in` : ended
   const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : 'nothing runs there now'
   const fault = debuggerFault(ended, log)
   const text = () => {
@@ -373,7 +373,7 @@ function refused(pod: Pod, { by }: Parcel, encoding: Encoding, receipt: Receipt)
   const is = (result: string) => values.get('result') === result
   if (is('rejected') && encoding === 'delta')
     return new Undelivered('unpatched', message, `${pod.name}: rejected: ${ended}`)
-  if (is('busy') && ended.includes(`: ${by} since `)) return new Undelivered('underway', message)
-  if (ended === 'another binary runs by now') return new Undelivered('passed', message)
+  if (is('busy') && ended.includes(`: ${by} ${SINCE} `)) return new Undelivered('underway', message)
+  if (ended === ANOTHER_RUNS) return new Undelivered('passed', message)
   return new UserError(message)
 }

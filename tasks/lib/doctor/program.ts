@@ -1,5 +1,6 @@
 // How the program of a pod is, by its agent's receipt, and what to do about it. Pure.
 import type { Finding } from './finding.ts'
+import { HALTED, NOT_STARTED, WAITING_FOR_ONE } from '../protocol/words.ts'
 import { binaryWords, reasonOf, type Receipt } from '../protocol/receipt.ts'
 
 const deploy = 'npm run build && npm run deploy-dev'
@@ -12,15 +13,15 @@ export function programState(receipt: Receipt): Pick<Finding, 'result' | 'found'
   const because = why === '' ? '' : ` (${why})`
   const binary = binaryWords(receipt)
   const words = [result === 'rolled-back' ? 'running' : result, ...(binary === '' ? [] : [binary])].join(', ')
-  if (reason === 'halted')
+  if (reason === HALTED)
     return {
       result: 'note',
       found: `${words}, halted by its debugger`,
       remedy: 'let it go on there: npm run debug-dev',
     }
-  if (/: waiting for one$/.test(reason)) return { result: 'note', found: `none yet: ${reason}`, remedy: deploy }
+  if (reason.endsWith(WAITING_FOR_ONE)) return { result: 'note', found: `none yet: ${reason}`, remedy: deploy }
   // the checks of the debugger say what is wrong with it
-  if (/not started by its wrapper/.test(reason))
+  if (reason.includes(NOT_STARTED))
     return { result: 'note', found: `its debugger did not start it${because}`, remedy: `without one: ${deploy}` }
   switch (result) {
     case 'running':

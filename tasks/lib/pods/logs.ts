@@ -4,6 +4,7 @@ import { basename } from 'node:path'
 import type { Readable } from 'node:stream'
 import { StringDecoder } from 'node:string_decoder'
 import type { Receipt } from '../protocol/receipt.ts'
+import { hasForm, HEAD } from '../protocol/rows.ts'
 import { isColoured } from '../frame/screen.ts'
 import { inWords, say } from '../frame/talk.ts'
 import type { From, Pod, Target } from './target.ts'
@@ -141,7 +142,7 @@ async function rowsOf(target: Target, pod: Pod): Promise<ReadonlySet<string> | u
   const rows = new Set<string>()
   if (child.stdout !== null) for await (const line of lines(child.stdout)) rows.add(line)
   clearTimeout(timer)
-  return rows.has(head) ? rows : undefined
+  return rows.has(HEAD) ? rows : undefined
 }
 
 /** The lines of a stream; ends with it, also where it breaks. */
@@ -169,20 +170,6 @@ async function* lines(stream: Readable): AsyncGenerator<string> {
 export function sinceSwap({ values }: Receipt): From {
   const time = values.get('deployed') ?? ''
   return time === '' ? 'start' : { time, byte: Number(values.get('logfrom') ?? 0) }
-}
-
-const head = 'DATE\tTYPE\tUSER\tFILE\tMESSAGE\tEVENTS'
-
-/** Whether a line has the form of a row of the agent's table: six columns and, where there is one, a reason. */
-export function hasForm(line: string, program: string): boolean {
-  if (line === head) return true
-  const [date = '', type = '', , file = '', , event = ''] = line.split('\t')
-  return (
-    /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC$/.test(date) &&
-    ['INFO', 'ERR'].includes(type) &&
-    [program, `${program}-dev`].includes(file) &&
-    ['PUT', 'CREATE', '-'].includes(event)
-  )
 }
 
 const colours = [36, 33, 35, 32, 34, 31] // cyan, yellow, magenta, green, blue, red

@@ -1,5 +1,6 @@
 // What runs in a pod now, as its agent says it.
 import { pause } from '../frame/pause.ts'
+import { HALTED, NO_DEBUGGER } from '../protocol/words.ts'
 import { complaint } from './complaint.ts'
 import { receipts, type Receipt } from '../protocol/receipt.ts'
 import { UserError } from '../frame/talk.ts'
@@ -71,7 +72,7 @@ export async function settledStatus(target: Target, pod: Pod, patience: number):
 export function mode({ values }: Receipt): string {
   if (!values.has('pid')) return ''
   const reason = values.get('reason') ?? ''
-  if (reason === 'halted' || reason === 'no debugger') return reason
+  if (reason === HALTED || reason === NO_DEBUGGER) return reason
   if (values.get('run') !== 'wrapped') return 'plain'
   const wrapper = (values.get('wrapper') ?? '').trim().split(/\s/)[0]?.split('/').at(-1) ?? ''
   return `under ${wrapper === 'dlv' ? 'Delve' : wrapper || 'a wrapper'}`

@@ -1,8 +1,9 @@
 // Why Delve did not start the program, from its last words: both sides named, and the next step. Pure.
+import { EXIT_STATUS, NOT_STARTED } from './words.ts'
 
 /** A sentence; undefined where Delve is not to blame. */
 export function debuggerFault(reason: string, log: readonly string[]): string | undefined {
-  if (!/not started by its wrapper/.test(reason)) return undefined
+  if (!reason.includes(NOT_STARTED)) return undefined
   const said = log.join('\n')
   const [, tooNew, known] =
     /Version of Delve is too old for Go version (\S+) \(maximum supported version ([\d.]+)/.exec(said) ?? []
@@ -15,7 +16,7 @@ export function debuggerFault(reason: string, log: readonly string[]): string | 
   const [, port] = /couldn't start listener: listen tcp \S*:(\d+): bind: address already in use/.exec(said) ?? []
   if (port !== undefined)
     return `port ${port} of the pod is taken by another program, Delve cannot listen there - set DEBUG_PORT in .env, npm run generate-deployment-dev && npm run switch-dev`
-  if (/dlv: (?:not found|No such file)/i.test(said) || /exit status 127/.test(reason))
+  if (/dlv: (?:not found|No such file)/i.test(said) || reason.includes(`${EXIT_STATUS} 127`))
     return 'there is no dlv in the pod - npm run debug-dev sends one'
   return undefined
 }

@@ -1,0 +1,22 @@
+// The tasks steer by words of the agent: each of them stands in it.
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { root } from '../../tasks/lib/frame/root.ts'
+import { HEAD } from '../../tasks/lib/protocol/rows.ts'
+import * as words from '../../tasks/lib/protocol/words.ts'
+
+const agent = readFileSync(join(root, 'agent/hotswap-dev'), 'utf8')
+  .split('\n')
+  .filter((line) => !/^\s*#/.test(line)) // what a comment says the agent does not
+  .join('\n')
+
+for (const [name, word] of Object.entries(words))
+  test(`${name}: the agent says ${word}`, () => assert.ok(agent.includes(word)))
+
+test('the head of the table is the one that the agent writes', () => {
+  assert.ok(agent.includes(`printf '${HEAD.replaceAll('\t', '\\t')}'`))
+})
+
+test.run()
