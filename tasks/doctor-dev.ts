@@ -6,7 +6,7 @@ import { interpreterOf } from './lib/binary/elf.ts'
 import { finding, findingLine, type Finding } from './lib/doctor/finding.ts'
 import type { Cluster, Pod, Target } from './lib/pods/target.ts'
 import { allowed, kindsOf, needs } from './lib/doctor/permissions.ts'
-import { greetingChecks, probeChecks, type Plan } from './lib/doctor/pod-checks.ts'
+import { greetingChecks, probeChecks, type CheckPlan } from './lib/doctor/pod-checks.ts'
 import { probe } from './lib/doctor/probe.ts'
 import { settings } from './lib/settings/settings.ts'
 import type { Settings } from './lib/settings/table.ts'
@@ -54,7 +54,7 @@ await task(about, async ({ flags }) => {
   const { goVersion, findings } = await toolsFound(chosen)
   findings.forEach(tell)
   const parcel = await built(chosen, tell)
-  const plan: Plan = {
+  const plan: CheckPlan = {
     size: parcel?.bytes.length ?? 0,
     machine: chosen.goArch || (parcel?.machine ?? buildArch(chosen)),
     machines: machines(),

@@ -35,7 +35,7 @@ const longestPause = 5_000
 const glance = 100 // ms between two looks at Delve's port
 
 /** Who is told what happens to a link. */
-export interface Listener {
+export interface LinkListener {
   /** The pod has no debugger: brings one. Throws UserError. */
   readonly equip: (pod: Pod, receipt: Receipt) => Promise<void>
   /** A pod is taken, which is another one than before. */
@@ -49,7 +49,7 @@ export interface Listener {
 }
 
 /** Keeps a link to the pod with that name, else to the newest. Throws UserError where there is none at the start. */
-export async function link(target: Target, name: string | undefined, listener: Listener): Promise<Link> {
+export async function link(target: Target, name: string | undefined, listener: LinkListener): Promise<Link> {
   let going = true
   let trouble = ''
   let taken = ''
@@ -131,7 +131,7 @@ export async function link(target: Target, name: string | undefined, listener: L
   }
 }
 
-function wayTo(target: Target, pod: Pod, receipt: Receipt, { changed, started }: Listener): Way {
+function wayTo(target: Target, pod: Pod, receipt: Receipt, { changed, started }: LinkListener): Way {
   const dlv = (receipt.values.get('wrapper') ?? '').split(' ')[0] || 'dlv'
   const there = guard(target, pod, dlv, changed)
   started()

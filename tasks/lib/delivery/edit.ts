@@ -35,7 +35,7 @@ export interface Saved {
   readonly tail: (pod: string) => readonly string[]
 }
 
-export interface Told {
+export interface EditTold {
   /** Something of the line has changed. */
   readonly changed: () => void
   readonly up: (pod: Pod) => void
@@ -52,7 +52,7 @@ interface Progress {
 }
 
 /** An edit whose build is done. */
-export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed, up, late }: Told): Edit {
+export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed, up, late }: EditTold): Edit {
   const time = clock(momentOf(begin))
   const states = new Map<string, Progress>(
     pods.map(({ name, life }) => [

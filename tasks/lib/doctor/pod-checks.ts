@@ -12,7 +12,7 @@ import type { Pod } from '../pods/target.ts'
 import { seconds, size } from '../frame/words.ts'
 
 /** What is to be deployed, and by which tools. */
-export interface Plan {
+export interface CheckPlan {
   /** Bytes; 0 where nothing is built. */
   readonly size: number
   readonly machine: string
@@ -31,7 +31,7 @@ const clockLimit = 10 // seconds: the time of a log line tells since when to sho
 const slow = { exec: 3_000, trip: 500 } // ms
 
 /** What the agent's answer says. */
-export function greetingChecks(pod: Pod, plan: Plan, receipt: Receipt): Finding[] {
+export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Finding[] {
   const value = (key: string) => receipt.values.get(key) ?? ''
   const wrapped = plan.debug && value('wrapper') !== ''
   const found = obstacles(pod, { ...plan, wrapped }, receipt)
@@ -62,7 +62,7 @@ export function greetingChecks(pod: Pod, plan: Plan, receipt: Receipt): Finding[
 }
 
 /** What the pod said when it was asked. */
-export function probeChecks(pod: Pod, plan: Plan, receipt: Receipt, probe: Probe): Finding[] {
+export function probeChecks(pod: Pod, plan: CheckPlan, receipt: Receipt, probe: Probe): Finding[] {
   const { values, ahead, exec, trip, upload } = probe
   const off = Math.abs(ahead)
   const way = `an exec begins after ${seconds(exec)}, a line there and back takes ${trip.toFixed(1)} ms, ${size(sample)} take ${seconds(upload)}`
@@ -87,7 +87,7 @@ export function probeChecks(pod: Pod, plan: Plan, receipt: Receipt, probe: Probe
 
 function debuggerCheck(
   pod: Pod,
-  { goVersion, dlvVersion }: Plan,
+  { goVersion, dlvVersion }: CheckPlan,
   receipt: Receipt,
   values: ReadonlyMap<string, string>,
 ): Finding {
@@ -110,7 +110,7 @@ function debuggerCheck(
   return judged('ok', `Delve ${delve} for ${goVersion}`)
 }
 
-function interpreterCheck(pod: Pod, { interpreter = '' }: Plan, said: string | undefined): Finding[] {
+function interpreterCheck(pod: Pod, { interpreter = '' }: CheckPlan, said: string | undefined): Finding[] {
   if (interpreter === '') return []
   if (said === 'yes') return [finding('interpreter', 'ok', `${interpreter}, through which the binary starts`, pod.name)]
   return [

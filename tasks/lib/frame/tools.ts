@@ -39,7 +39,7 @@ export interface Run {
   readonly signal?: AbortSignal
 }
 
-export interface Outcome {
+export interface Ran {
   /** 128 + the signal's number where a signal ended it. */
   readonly exitCode: number
   /** Empty where the output was shown. */
@@ -52,7 +52,7 @@ export interface Outcome {
  * are one word each, whatever they hold. A tool that fails is an outcome; a missing one, or bash or ps, which zx needs,
  * a UserError; so is, without words, one that the body asks for after Ctrl-C.
  */
-export async function run(tool: string, args: readonly string[], { cwd, env, output, signal }: Run): Promise<Outcome> {
+export async function run(tool: string, args: readonly string[], { cwd, env, output, signal }: Run): Promise<Ran> {
   const path = need(tool, 'by this task')
   const bash = need('bash', `by zx, which runs ${tool}`)
   need('ps', `by zx, which ends ${tool} and its children when you press Ctrl-C`)

@@ -4,12 +4,19 @@ import { entryOf, isEmpty, wordsOf } from '../yaml/entry.ts'
 import { isSameImage } from '../settings/image.ts'
 import { injectedBinary, injection, userNote } from './inject.ts'
 import { AGENT, BINARY, CONTAINER, DEBUG_PORT, SCRIPT } from '../protocol/annotations.ts'
-import { type AgentContainer, type Container, type DevOptions, type Match, type Pod, containersOf } from './template.ts'
+import {
+  type AgentContainer,
+  type Container,
+  type DevOptions,
+  type Match,
+  type PodTemplate,
+  containersOf,
+} from './template.ts'
 import { podWarnings } from './warnings.ts'
 import type { Change } from '../yaml/edit.ts'
 import { type Path, type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
 
-export interface Plan {
+export interface PodPlan {
   readonly changes: readonly Change[]
   readonly matched: readonly Match[]
   readonly faults: readonly string[]
@@ -44,7 +51,7 @@ function isProduction({ fields }: Container, { prodImage }: DevOptions): boolean
 }
 
 /** The containers of a pod template that may be meant: those of the image, and those that run the agent already. */
-export function candidates(pod: Pod, options: DevOptions): Container[] {
+export function candidates(pod: PodTemplate, options: DevOptions): Container[] {
   // An init container of an earlier run has nothing but the image to be known by.
   const isDone = (container: Container): boolean =>
     container.init ? !options.inject && container.fields.image === options.devImage : isAgent(container)
@@ -52,7 +59,12 @@ export function candidates(pod: Pod, options: DevOptions): Container[] {
 }
 
 /** @returns the changes of a pod template, so that these containers run the agent, and what there is to say. */
-export function planPod(source: Source, pod: Pod, containers: readonly Container[], options: DevOptions): Plan {
+export function planPod(
+  source: Source,
+  pod: PodTemplate,
+  containers: readonly Container[],
+  options: DevOptions,
+): PodPlan {
   const taken = new Set(containersOf(pod).map((container) => running(container)?.debugPort))
   const changes: Change[] = []
   const matched: Match[] = []
@@ -209,7 +221,11 @@ function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Ch
 }
 
 /** How tasks find the agent: the first container under the plain keys, each other one under `NAME.hotswap-dev/…` where it differs. */
-function annotations(pod: Pod, agents: readonly AgentContainer[], { binaryPath, inject }: DevOptions): Change[] {
+function annotations(
+  pod: PodTemplate,
+  agents: readonly AgentContainer[],
+  { binaryPath, inject }: DevOptions,
+): Change[] {
   const wanted = wantedAnnotations(agents, binaryPath)
   if (inject && agents.some(({ agent }) => isInjected(agent.agent))) wanted[SCRIPT] = inject.agent
   if (Object.keys(wanted).length === 0) return []

@@ -1,6 +1,6 @@
 // Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
 import { planPod } from './dev-pod.ts'
-import { type DevOptions, type Match, type Pod, containerName } from './template.ts'
+import { type DevOptions, type Match, type PodTemplate, containerName } from './template.ts'
 import { isSameImage, leftover } from '../settings/image.ts'
 import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from '../protocol/annotations.ts'
 import { scopeOf } from './scope.ts'
@@ -108,8 +108,8 @@ function clusterFields(value: unknown, path: Path): Change[] {
  * The pod templates of a document's objects. Kinds of others with the same form (an Argo Rollout, a CloneSet) count: their
  * pods are what the developer wants to change. Jobs do not: an agent would run them again and again.
  */
-function podsIn(value: unknown, path: Path): Pod[] {
-  return objectsIn(value, path).flatMap((object): Pod[] => {
+function podsIn(value: unknown, path: Path): PodTemplate[] {
+  return objectsIn(value, path).flatMap((object): PodTemplate[] => {
     const below = object.fields.kind === 'Pod' ? [] : ['spec', 'template']
     const fields = valueAt(object.fields, below)
     if (runsOnce(object.fields.kind) || !isRecord(fields) || !Array.isArray(valueAt(fields, ['spec', 'containers'])))

@@ -2,7 +2,7 @@
 import { posix } from 'node:path'
 import { FOLDER } from '../protocol/command.ts'
 import { SCRIPT } from '../protocol/annotations.ts'
-import type { Container, Pod, Injection } from './template.ts'
+import type { Container, PodTemplate, Injection } from './template.ts'
 import type { Change } from '../yaml/edit.ts'
 import type { Value } from '../yaml/splice.ts'
 import { type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
@@ -40,7 +40,12 @@ export function injectedBinary({ fields, path }: Container, binaryPath: string):
 }
 
 /** The changes of a pod template whose `containers` get an injected agent. */
-export function injection(source: Source, pod: Pod, containers: readonly Container[], { image }: Injection): Change[] {
+export function injection(
+  source: Source,
+  pod: PodTemplate,
+  containers: readonly Container[],
+  { image }: Injection,
+): Change[] {
   const [first] = containers
   if (!first) return []
   const tmp = containers.map((container) => (needsTmp(container) ? tmpVolume(container) : undefined))
@@ -74,8 +79,8 @@ const fieldPath = `metadata.annotations['${SCRIPT}']`
 
 /** Items in front of a list, those left out whose name is there. */
 function more(
-  top: Pod['path'],
-  fields: Pod['fields'],
+  top: PodTemplate['path'],
+  fields: PodTemplate['fields'],
   below: readonly string[],
   items: readonly Item[],
   after: readonly string[],
@@ -89,7 +94,7 @@ function more(
 }
 
 /** The init container that brings the tools: as narrow as the container, and within what that asks for. */
-function setup(source: Source, pod: Pod, { fields }: Container, image: string): Item {
+function setup(source: Source, pod: PodTemplate, { fields }: Container, image: string): Item {
   const resources = valueOf(pick(fields.resources, ['limits', 'requests']))
   return {
     name: NAME,
@@ -108,7 +113,7 @@ function setup(source: Source, pod: Pod, { fields }: Container, image: string): 
   }
 }
 
-function security(source: Source, pod: Pod, fields: Container['fields']): Item {
+function security(source: Source, pod: PodTemplate, fields: Container['fields']): Item {
   const keys = ['runAsUser', 'runAsGroup', 'runAsNonRoot', 'seccompProfile', 'seLinuxOptions', 'appArmorProfile']
   const own = valueOf(pick(fields.securityContext, keys))
   const user = needsUser(pod, fields) && !isOpenShift(source)
@@ -116,7 +121,7 @@ function security(source: Source, pod: Pod, fields: Container['fields']): Item {
 }
 
 /** Whether no root may run, and no user is named: the image of the program has one, that of the tools has none. */
-function needsUser(pod: Pod, fields: Container['fields']): boolean {
+function needsUser(pod: PodTemplate, fields: Container['fields']): boolean {
   const setting = (key: string): unknown =>
     valueAt(fields, ['securityContext', key]) ?? valueAt(pod.fields, ['spec', 'securityContext', key])
   return setting('runAsNonRoot') === true && typeof setting('runAsUser') !== 'number'
@@ -128,7 +133,7 @@ function isOpenShift({ text }: Source): boolean {
 }
 
 /** What to know of the user that the init container gets; undefined where it gets none of its own. */
-export function userNote(source: Source, pod: Pod, { name, path, fields }: Container): string | undefined {
+export function userNote(source: Source, pod: PodTemplate, { name, path, fields }: Container): string | undefined {
   if (!needsUser(pod, fields) || isOpenShift(source)) return undefined
   const own = valueAt(fields, ['securityContext', 'runAsNonRoot']) !== undefined
   const at = positionOf(source, [...(own ? path : [...pod.path, 'spec']), 'securityContext', 'runAsNonRoot'])

@@ -1,5 +1,5 @@
 // What a workload's own settings do to the change of its pods, and what to do then: in a manifest and in the cluster. Pure.
-import type { Pod } from './template.ts'
+import type { PodTemplate } from './template.ts'
 import { at, items, nameOf, text } from '../frame/json.ts'
 import { hasOldPods, named } from '../yaml/workloads.ts'
 import { type Path, type Source, positionOf, valueAt } from '../yaml/text.ts'
@@ -77,7 +77,7 @@ const obstacles: readonly Obstacle[] = [
 const keepsPods = (kind: unknown): boolean => /^(?:ReplicaSet|ReplicationController)$/.test(String(kind))
 
 /** @returns one line per thing to know, each with file and line. */
-export function rolloutWarnings(source: Source, { name, object }: Pod, selector: string): string[] {
+export function rolloutWarnings(source: Source, { name, object }: PodTemplate, selector: string): string[] {
   const line = (below: Path, why: string) => `${positionOf(source, [...object.path, ...below])}: ${name}: ${why}`
   const found = obstacles.flatMap(({ below, holds, why, before }) => {
     const path = ['spec', ...below]

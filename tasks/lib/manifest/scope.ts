@@ -1,6 +1,6 @@
 // Which containers are meant: those of the image in the pods of SELECTOR, of CONTAINER, that run BINARY_PATH. Pure.
 import { candidates, isAgent } from './dev-pod.ts'
-import type { Container, DevOptions, Pod } from './template.ts'
+import type { Container, DevOptions, PodTemplate } from './template.ts'
 import { type Entry, entryOf } from '../yaml/entry.ts'
 import { matches, selectorFor } from '../yaml/labels.ts'
 import { UserError } from '../frame/talk.ts'
@@ -8,7 +8,7 @@ import { type Source, faultsError, positionOf, valueAt } from '../yaml/text.ts'
 
 /** A pod template, and those of its containers that are meant. */
 export interface Meant {
-  readonly pod: Pod
+  readonly pod: PodTemplate
   readonly containers: readonly Container[]
 }
 
@@ -21,7 +21,7 @@ export interface Scope {
 }
 
 /** @throws UserError where SELECTOR or CONTAINER leave it open. */
-export function scopeOf(source: Source, pods: readonly Pod[], options: DevOptions): Scope {
+export function scopeOf(source: Source, pods: readonly PodTemplate[], options: DevOptions): Scope {
   const found = pods
     .map((pod) => ({ pod, containers: candidates(pod, options) }))
     .filter(({ containers }) => containers.length > 0)
@@ -37,7 +37,7 @@ export function scopeOf(source: Source, pods: readonly Pod[], options: DevOption
   }
 }
 
-function labelsOf({ fields }: Pod): unknown {
+function labelsOf({ fields }: PodTemplate): unknown {
   return valueAt(fields, ['metadata', 'labels'])
 }
 

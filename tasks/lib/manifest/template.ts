@@ -35,7 +35,7 @@ export interface DevOptions {
   readonly limit: number
 }
 
-export interface Pod {
+export interface PodTemplate {
   /** `Deployment karydia` */
   readonly name: string
   /** Of the pod template; of the object itself where it is a Pod. */
@@ -68,7 +68,7 @@ export interface AgentContainer {
 }
 
 /** The containers in the order of their debug ports. */
-export function containersOf(pod: Pod): Container[] {
+export function containersOf(pod: PodTemplate): Container[] {
   return ['containers', 'initContainers'].flatMap((list) => {
     const items = valueAt(pod.fields, ['spec', list])
     if (!Array.isArray(items)) return []

@@ -1,6 +1,6 @@
 // What a pod's own settings take from hot swapping, and what still works. Pure.
 import { posix } from 'node:path'
-import type { AgentContainer, Container, DevOptions, Pod } from './template.ts'
+import type { AgentContainer, Container, DevOptions, PodTemplate } from './template.ts'
 import { isInjected } from '../protocol/command.ts'
 import { leftover } from '../settings/image.ts'
 import { matches, selectorFor } from '../yaml/labels.ts'
@@ -10,7 +10,7 @@ import { type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
 /** @returns one line per thing to know, each with file and line. */
 export function podWarnings(
   source: Source,
-  pod: Pod,
+  pod: PodTemplate,
   agents: readonly AgentContainer[],
   options: DevOptions,
 ): string[] {
@@ -38,13 +38,13 @@ export function podWarnings(
   ]
 }
 
-function selectorOf({ fields }: Pod, { selector }: DevOptions): string {
+function selectorOf({ fields }: PodTemplate, { selector }: DevOptions): string {
   const labels = valueAt(fields, ['metadata', 'labels'])
   return selector !== undefined && matches(selector, labels) ? selector : (selectorFor(labels, []) ?? 'app=NAME')
 }
 
 /** The image of any container of the pod that no node can pull. */
-function placeholders(source: Source, pod: Pod): string[] {
+function placeholders(source: Source, pod: PodTemplate): string[] {
   return ['containers', 'initContainers'].flatMap((list) => {
     const items: unknown = valueAt(pod.fields, ['spec', list])
     return (Array.isArray(items) ? items : []).flatMap((item: unknown, index) => {
@@ -85,7 +85,7 @@ function isMounted(fields: Container['fields'], folder: string): boolean {
 
 function otherUser(
   source: Source,
-  pod: Pod,
+  pod: PodTemplate,
   { container, agent }: AgentContainer,
   { binaryPath }: DevOptions,
 ): string[] {
@@ -109,7 +109,7 @@ function otherUser(
 }
 
 /** The containers of a pod share its ports. */
-function declaredPort(source: Source, pod: Pod, { container, agent }: AgentContainer): string[] {
+function declaredPort(source: Source, pod: PodTemplate, { container, agent }: AgentContainer): string[] {
   const warnings: string[] = []
   for (const list of ['containers', 'initContainers']) {
     const items: unknown = valueAt(pod.fields, ['spec', list])

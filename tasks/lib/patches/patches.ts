@@ -12,7 +12,7 @@ const kept = 2 // indexes: of what runs, and of the binary before
 const bases: string[] = [] // what the thread has indexed, the latest last
 
 /** What the thread is asked. */
-export type Order =
+export type PatchOrder =
   | { readonly index: string; readonly file: string }
   | { readonly forget: string }
   | { readonly turn: number; readonly from: string; readonly bytes: Uint8Array; readonly sha256: string }
@@ -54,7 +54,7 @@ export function close(): void {
 
 interface Thread {
   readonly close: () => void
-  readonly tell: (order: Order) => void
+  readonly tell: (order: PatchOrder) => void
   readonly patch: (of: {
     readonly from: string
     readonly bytes: Buffer
@@ -91,7 +91,7 @@ function started(): Thread {
   worker.on('exit', () => fail(new Error('the thread has ended')))
   // a task that ends does not wait for it; after the listeners, which hold the task up
   worker.unref()
-  const tell = (order: Order) => worker.postMessage(order)
+  const tell = (order: PatchOrder) => worker.postMessage(order)
   const made: Thread = {
     close: () => void worker.terminate(),
     tell,

@@ -2,11 +2,11 @@
 import { parentPort } from 'node:worker_threads'
 import { recall, recallIndex, rememberIndex } from './cache.ts'
 import { encode, indexBytes, indexed, indexFrom, largest, type Index } from '../binary/delta.ts'
-import type { Answer, Order } from './patches.ts'
+import type { Answer, PatchOrder } from './patches.ts'
 
 const bases = new Map<string, { readonly sha256: string; readonly bytes: Buffer; readonly index: Index }>()
 
-parentPort?.on('message', (order: Order) => {
+parentPort?.on('message', (order: PatchOrder) => {
   if ('index' in order) {
     const { file, index: sha256 } = order
     const bytes = recall(file, sha256)

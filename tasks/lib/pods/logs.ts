@@ -26,7 +26,7 @@ export interface Followed {
 }
 
 /** A line, and whether it is a row of the agent's table. */
-export type Told = (pod: string, line: string, row: boolean) => void
+export type LineTold = (pod: string, line: string, row: boolean) => void
 
 /** What was heard of a container, over all the times that it is followed. */
 interface Heard {
@@ -37,7 +37,11 @@ interface Heard {
 }
 
 /** Follows the output of pods and tells each line, until the task ends. `expected` says of what has the form of a row that it is one. */
-export function followed(target: Target, told: Told, expected: (pod: string, line: string) => boolean = () => false) {
+export function followed(
+  target: Target,
+  told: LineTold,
+  expected: (pod: string, line: string) => boolean = () => false,
+) {
   const known = new Map<string, Heard>()
   const key = ({ name, life }: Pod) => (target.kind === 'local' ? name : `${name} ${life}`)
   const logs: Followed = {
@@ -98,7 +102,7 @@ function follow(target: Target, pod: Pod, heard: Heard, told: (line: string) => 
  * Tells a pod's lines, each with whether it is a row. A program may print what looks like one: a row is what the agent's table
  * has, and the agent is asked. All lines wait for its answer, so that they stay in order; without one the form decides.
  */
-function apart(target: Target, pod: Pod, told: Told, expected: (pod: string, line: string) => boolean) {
+function apart(target: Target, pod: Pod, told: LineTold, expected: (pod: string, line: string) => boolean) {
   const waiting: string[] = []
   const looksSo = (line: string) => hasForm(line, basename(pod.binary))
   return (line: string) => {

@@ -3,7 +3,7 @@ import { onEnd } from '../frame/ending.ts'
 import { inWords } from '../frame/talk.ts'
 import type { Pod, Target } from './target.ts'
 
-export interface Listener {
+export interface RosterListener {
   /** A pod is there, or its container was started anew. */
   readonly came: (pod: Pod) => void
   /** It is gone, or its container was started anew. */
@@ -16,7 +16,7 @@ const gather = 50 // ms in which changes count as one
 const longest = 10_000 // ms without a look: a watch may hang
 
 /** Tells of the pods there are, then of those that come and go, until the task ends. Throws UserError where the first look fails. */
-export async function roster(target: Target, { came, went, trouble }: Listener): Promise<void> {
+export async function roster(target: Target, { came, went, trouble }: RosterListener): Promise<void> {
   const present = new Map<string, Pod>()
   let going = true
   let told = ''

@@ -3,7 +3,7 @@ import { isDeepStrictEqual } from 'node:util'
 import { type Document, type Node, type Pair, type YAMLMap, isMap, isNode, isScalar, isSeq } from 'yaml'
 import { UserError } from '../frame/talk.ts'
 import {
-  type Edit,
+  type TextEdit,
   type Value,
   fillPair,
   insertField,
@@ -133,13 +133,13 @@ function firstDifference(a: unknown, b: unknown, path: Path): Path | undefined {
 }
 
 /** @returns the edits of all changes, each place in the text edited once however many paths lead there. */
-function editsFor(source: Source, changes: readonly Change[], expected: unknown[], options: EditOptions): Edit[] {
-  const edits: Edit[] = []
+function editsFor(source: Source, changes: readonly Change[], expected: unknown[], options: EditOptions): TextEdit[] {
+  const edits: TextEdit[] = []
   const gone = new Map<YAMLMap, Set<Pair>>()
   const claims = new Map<Node | Pair, Map<string, string>>()
 
   /** Makes the edit unless the same one is made already; false where another one is. */
-  const claim = (target: Node | Pair, what: string, value: unknown, make: () => Edit | Edit[]): boolean => {
+  const claim = (target: Node | Pair, what: string, value: unknown, make: () => TextEdit | TextEdit[]): boolean => {
     const own = claims.get(target) ?? new Map<string, string>()
     const text = JSON.stringify(value)
     const claimed = own.get(what)
@@ -193,7 +193,7 @@ function editsFor(source: Source, changes: readonly Change[], expected: unknown[
     }
     if (change.op === 'insert' && isSeq(node)) {
       const { values, first, index = 0 } = change
-      const edit = (): Edit[] => [
+      const edit = (): TextEdit[] => [
         insertItems(source, doc, node, values, index),
         ...(first ? [replaceItem(source, node.items[index], first)] : []),
       ]
@@ -217,7 +217,7 @@ function editsFor(source: Source, changes: readonly Change[], expected: unknown[
   return [...edits, ...removals]
 }
 
-function replaceItem(source: Source, item: unknown, value: string): Edit {
+function replaceItem(source: Source, item: unknown, value: string): TextEdit {
   if (isScalar(item)) return replaceScalar(source, item, value)
   if (isNode(item)) return replaceNode(source, item, value)
   throw bug(source, 'an empty list')
@@ -229,7 +229,7 @@ function isValue(value: unknown): value is Value {
 }
 
 /** @throws UserError for each alias that would stay although its anchor goes. */
-function refuseDangling(source: Source, removals: readonly Edit[]): void {
+function refuseDangling(source: Source, removals: readonly TextEdit[]): void {
   const goes = (node: Node): boolean => {
     const [first, last] = [rangeOf(node)[0], endOf(source, node)]
     // A map that loses all it has stays, as {}.

@@ -18,7 +18,7 @@ export type Value = Plain | readonly Value[] | { readonly [key: string]: Value }
 
 type Plain = string | number | boolean
 
-export interface Edit {
+export interface TextEdit {
   readonly start: number
   readonly end: number
   readonly text: string
@@ -31,7 +31,7 @@ interface Style {
 }
 
 /** @returns the text with the edits made; of insertions at one offset the first given stands first. */
-export function splice(text: string, edits: readonly Edit[]): string {
+export function splice(text: string, edits: readonly TextEdit[]): string {
   let at = 0
   let result = ''
   for (const edit of [...edits].sort((a, b) => a.start - b.start || a.end - b.end)) {
@@ -121,7 +121,7 @@ function isList(value: Value): value is readonly Value[] {
 // --- edits
 
 /** The text becomes another one, in the quotes that it has; as a literal block where it is one, below the key `pair`. */
-export function replaceScalar(source: Source, node: Scalar, value: string, pair?: Pair): Edit {
+export function replaceScalar(source: Source, node: Scalar, value: string, pair?: Pair): TextEdit {
   const [start] = rangeOf(node)
   const lines = node.type === 'BLOCK_LITERAL' && pair ? literal(value, { dash: 0, step: 2 }) : undefined
   if (lines && pair)
@@ -136,12 +136,12 @@ export function replaceScalar(source: Source, node: Scalar, value: string, pair?
 }
 
 /** A node or alias becomes a value, written on one line. */
-export function replaceNode(source: Source, node: Node, value: Value): Edit {
+export function replaceNode(source: Source, node: Node, value: Value): TextEdit {
   return { start: rangeOf(node)[0], end: endOf(source, node), text: flowText(value, false) }
 }
 
 /** A key of a map that has no value, or an empty one, gets one. */
-export function fillPair(source: Source, doc: Document, map: YAMLMap, pair: Pair, value: Value): Edit[] {
+export function fillPair(source: Source, doc: Document, map: YAMLMap, pair: Pair, value: Value): TextEdit[] {
   const colon = pair.srcToken?.sep?.find(({ type }) => type === 'map-value-ind')
   if (!colon) throw new Error('a key has no colon')
   const [start, end] = isNode(pair.value) ? rangeOf(pair.value) : [colon.offset + 1, colon.offset + 1]
@@ -165,7 +165,7 @@ export function insertField(
   map: YAMLMap,
   field: [string, Value],
   after: readonly string[],
-): Edit {
+): TextEdit {
   const first = map.items[0]
   if (!first) throw new Error('an empty map gets a field')
   const above = after.map((key) => map.items.find((pair) => isKey(pair.key, key))).find(Boolean)
@@ -189,7 +189,7 @@ export function insertItems(
   list: YAMLSeq,
   values: readonly Value[],
   index: number,
-): Edit {
+): TextEdit {
   const first = list.items[index]
   if (!isNode(first)) throw new Error('a list gets items in front of one that is not there')
   const token = list.srcToken
@@ -211,18 +211,18 @@ export function insertItems(
 }
 
 /** A map loses fields, and what they leave is a map. */
-export function removePairs(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): Edit[] {
+export function removePairs(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): TextEdit[] {
   if (map.items.every((pair) => gone.has(pair))) {
     return [{ start: rangeOf(map)[0], end: endOf(source, map), text: '{}' }]
   }
   return map.flow ? removeFromFlow(source, map, gone) : removeFromBlock(source, map, gone)
 }
 
-function removeFromBlock(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): Edit[] {
+function removeFromBlock(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): TextEdit[] {
   const [first] = map.items
   const stays = map.items.findIndex((pair) => !gone.has(pair))
   const next = map.items[stays]
-  const edits: Edit[] = []
+  const edits: TextEdit[] = []
   let rest = map.items
   if (first && next && stays > 0 && !isFirstOnLine(source, pairStart(first))) {
     // It begins after the dash of a list's item: there comes the first field that stays, unless comments stand before that.
@@ -254,12 +254,12 @@ function belowField(source: Source, pair: Pair): number {
   return below
 }
 
-function removeFromFlow(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): Edit[] {
+function removeFromFlow(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): TextEdit[] {
   const token = map.srcToken
   const items = token?.type === 'flow-collection' ? token.items : []
   const marks = items.flatMap(({ start }) => start)
   const commas = marks.filter(({ type }) => type === 'comma').map(({ offset }) => offset)
-  const edits: Edit[] = []
+  const edits: TextEdit[] = []
   let before: Pair | undefined
   for (let index = 0; index < map.items.length; index++) {
     const first = map.items[index]
@@ -292,7 +292,7 @@ function removeFromFlow(source: Source, map: YAMLMap, gone: ReadonlySet<Pair>): 
 
 // --- places in the text
 
-function linesAbove(source: Source, offset: number, lines: readonly string[]): Edit {
+function linesAbove(source: Source, offset: number, lines: readonly string[]): TextEdit {
   const pad = indent(source, offset)
   const end = lineBreak(source.text)
   if (!isFirstOnLine(source, offset)) return insertion(offset, [belowEachOther(lines, pad, end), end, pad])
@@ -306,7 +306,7 @@ function belowEachOther(lines: readonly string[], pad: string, end: string): str
   return lines.map((line, index) => (index === 0 || line === '' ? line : pad + line)).join(end)
 }
 
-function linesBelow(source: Source, pair: Pair, lines: readonly string[], end: number): Edit {
+function linesBelow(source: Source, pair: Pair, lines: readonly string[], end: number): TextEdit {
   const pad = indent(source, pairStart(pair))
   return insertion(
     lineEnd(source, end),
@@ -314,7 +314,7 @@ function linesBelow(source: Source, pair: Pair, lines: readonly string[], end: n
   )
 }
 
-function itemsBefore(source: Source, offset: number, items: readonly string[]): Edit {
+function itemsBefore(source: Source, offset: number, items: readonly string[]): TextEdit {
   if (!isFirstOnLine(source, offset))
     return insertion(
       offset,
@@ -327,7 +327,7 @@ function itemsBefore(source: Source, offset: number, items: readonly string[]): 
   )
 }
 
-function insertion(start: number, texts: readonly string[]): Edit {
+function insertion(start: number, texts: readonly string[]): TextEdit {
   return { start, end: start, text: texts.join('') }
 }
 
