@@ -4,20 +4,21 @@ import { recordBuild, recordMachine } from './lib/go/builds.ts'
 import { has, remember } from './lib/patches/cache.ts'
 import type { Binary } from './lib/binary/read.ts'
 import { developer, parcelFrom, type Parcel } from './lib/delivery/parcel.ts'
-import { clock, edit, momentOf, type Edit } from './lib/delivery/edit.ts'
+import { clock, edit, type Edit } from './lib/delivery/edit.ts'
 import { archOfUname } from './lib/binary/elf.ts'
 import { fleet, type Outcome } from './lib/delivery/fleet.ts'
 import { goBuild } from './lib/go/go.ts'
 import { latest } from './lib/frame/latest.ts'
 import { followed, prefixes } from './lib/pods/logs.ts'
-import { claimed, takeOver, type Claim } from './lib/delivery/owner.ts'
+import { holding } from './lib/delivery/holding.ts'
+import { news, words } from './lib/delivery/news.ts'
 import { encodingOf } from './lib/delivery/packing.ts'
 import { panics } from './lib/delivery/panics.ts'
 import { warm } from './lib/patches/patches.ts'
 import { equipper } from './lib/delivery/pod-tool.ts'
 import { isUpload, rowOf } from './lib/protocol/rows.ts'
 import { SWAPPED } from './lib/protocol/words.ts'
-import { binaryWords, type Receipt } from './lib/protocol/receipt.ts'
+import type { Receipt } from './lib/protocol/receipt.ts'
 import { roster } from './lib/pods/roster.ts'
 import { screen } from './lib/frame/screen.ts'
 import { settings } from './lib/settings/settings.ts'
@@ -25,11 +26,10 @@ import { statusOf } from './lib/pods/status.ts'
 import { swaps } from './lib/delivery/swaps.ts'
 import { task } from './lib/frame/task.ts'
 import { onEnd } from './lib/frame/ending.ts'
-import { clean, inWords, print, say, sayLast, UserError } from './lib/frame/talk.ts'
+import { clean, inWords, say, UserError } from './lib/frame/talk.ts'
 import type { Pod } from './lib/pods/target.ts'
 import { target } from './lib/pods/reach.ts'
 import { watch } from './lib/go/watch.ts'
-import { size } from './lib/frame/words.ts'
 
 const about = {
   name: 'dev',
@@ -58,16 +58,22 @@ await task(about, async ({ flags, operands }) => {
   const encoding = encodingOf(chosen.encoding, there, true)
   const pods = fleet(there, encoding)
   const shown = screen(json)
-  const room = () => (flags.wide === true ? Infinity : shown.room())
+  const told = news(json, shown, flags.wide === true)
   const prefix = prefixes(process.stderr)
   const tails = new Map<string, string[]>()
   const own = swaps()
   const lives = new Set<string>()
-  const runs = new Map<string, string>()
   const me = { by: developer(), knows: (sha256: string) => has(chosen.binary, sha256) }
-  /** Another developer has put a binary there: nothing is deployed, until one's own runs there again. */
-  let held = ''
-  const taken = new Map<string, Claim>() // the pods that run it
+  const hold = holding(me, {
+    took: (pod, claim) => {
+      pods.halt()
+      told.taken(pod, claim)
+    },
+    freed: () => {
+      told.free()
+      if (newest !== undefined) deploy(performance.now(), newest.parcel)
+    },
+  })
   let current: Edit | undefined
   let newest: { readonly parcel: Parcel; readonly words: string } | undefined
   const saved = latest(built) // the build that is under way is ended, and a new one begun
@@ -88,20 +94,17 @@ await task(about, async ({ flags, operands }) => {
       pods.add(pod)
     },
     went: (pod) => {
-      runs.delete(pod.name)
+      hold.gone(pod)
       own.forget(pod.name)
       logs.drop(pod)
       pods.remove(pod)
-      taken.delete(pod.name)
     },
     trouble: (why) => say(`waiting: ${why}`),
   })
   first = false
   const watched = await watch(chosen, (when) => void saved(when), say)
-  const files = watched.count()
-  if (json) print(JSON.stringify({ event: 'watching', files, pods: pods.pods().map(({ name }) => name) }))
-  else say(`watching ${files} files of ${chosen.goMain}; Ctrl-C ends this and leaves the pods as they are`)
-  onEnd(farewell)
+  told.watching(watched.count(), pods.pods(), chosen.goMain)
+  onEnd(() => told.end(pods.pods(), hold.runs))
   await saved(performance.now())
   await new Promise(() => undefined)
 
@@ -154,7 +157,7 @@ await task(about, async ({ flags, operands }) => {
     let said = ''
     try {
       open()
-      if (current?.over() !== false) shown.open(`${clock(momentOf(begin))} building`)
+      if (current?.over() !== false) told.building(begin)
       let program: Binary | undefined
       const made = await goBuild(chosen, {
         debug,
@@ -163,20 +166,26 @@ await task(about, async ({ flags, operands }) => {
         made: (binary) => (program = binary),
       })
       if (signal.aborted || program === undefined) return
-      for (const line of lines(said)) say(line)
+      told.said(said)
       recordBuild(made)
-      if (made.sha256 === newest?.parcel.sha256 && held === '') return unchanged(made, begin)
+      const isHeld = hold.why() !== ''
+      if (made.sha256 === newest?.parcel.sha256 && !isHeld) {
+        rest()
+        return told.unchanged(made, begin, current?.over() === false)
+      }
       const parcel: Parcel = {
         ...parcelFrom(chosen.binary, program, made.version),
         equip: equipper(there, chosen),
       }
-      newest = { parcel, words: `${made.version} ${made.sha256.slice(0, 8)}` }
-      if (held !== '') kept(newest.words, parcel, begin)
-      else deploy(begin, parcel)
+      newest = { parcel, words: words(made) }
+      if (!isHeld) return deploy(begin, parcel)
+      rest()
+      told.kept(made, begin, hold.why())
     } catch (error) {
       // whatever it was, the next save may do better
       if (signal.aborted) return
-      failed(said, inWords(error).message, begin)
+      rest()
+      told.failed(said, inWords(error).message, begin, newest?.words ?? '')
       watched.failed()
     }
   }
@@ -190,21 +199,21 @@ await task(about, async ({ flags, operands }) => {
       own: resolve(chosen.goDir),
       tail: tailOf,
     }
-    let told = false
+    let over = false
     const mine = edit(saved, {
       changed: () => {
-        if (told) return
-        if (current === mine) shown.open(mine.line(room()))
+        if (over) return
+        if (current === mine) told.progress(mine)
         if (!mine.over()) return
-        told = true
+        over = true
         finished(mine)
       },
-      up: (pod) => mark(pod, `${parcel.version} ${parcel.sha256.slice(0, 8)}`),
-      late,
+      up: (pod) => mark(pod, words(parcel)),
+      late: told.late,
     })
     current = mine
     if (saved.pods.length === 0) {
-      told = true
+      over = true
       finished(mine)
     }
     pods.deploy({
@@ -219,47 +228,15 @@ await task(about, async ({ flags, operands }) => {
 
   function done(mine: Edit, pod: Pod, outcome: Outcome): void {
     const receipt = outcome.delivery?.receipt ?? outcome.receipt
-    if (receipt !== undefined) runs.set(pod.name, binaryWords(receipt))
+    if (receipt !== undefined && pods.pods().includes(pod)) hold.ran(pod, receipt)
     mine.order.done(pod, outcome)
     if (own.ended(pod.name, mine, outcome.result === 'running')) others(pod.name, SWAPPED)
-    if (outcome.claim !== undefined) takenOver(pod, outcome.claim)
+    if (outcome.claim !== undefined) hold.taken(pod, outcome.claim)
   }
 
   /** What a pod says it runs: is it another developer's, or one's own again? */
   function owned(pod: Pod, receipt: Receipt): void {
-    if (!pods.pods().includes(pod)) return // gone while it was asked
-    runs.set(pod.name, binaryWords(receipt))
-    const claim = claimed(receipt, me)
-    if (claim !== undefined) return takenOver(pod, claim)
-    taken.delete(pod.name)
-    // a pod that is new, with the binary of its image, is no consent
-    if (held !== '' && taken.size === 0 && receipt.values.get('by') === me.by) free()
-  }
-
-  function takenOver(pod: Pod, claim: Claim): void {
-    const before = taken.get(pod.name)
-    taken.set(pod.name, claim)
-    held = `${pod.name}: ${claim.words}`
-    pods.halt()
-    if (before?.words === claim.words) return
-    if (json) print(JSON.stringify({ event: 'taken', pod: pod.name, by: claim.by, error: claim.words }))
-    else say(`taken over: ${held}; nothing is deployed any more - ${takeOver}`)
-  }
-
-  /** deploy-dev --take-over was told to. */
-  function free(): void {
-    held = ''
-    if (json) print(JSON.stringify({ event: 'free' }))
-    else say('the pods are yours again: each save is deployed')
-    if (newest !== undefined) deploy(performance.now(), newest.parcel)
-  }
-
-  /** A build that is not deployed. */
-  function kept(words: string, { version, sha256 }: Parcel, begin: number): void {
-    rest()
-    const time = new Date()
-    if (json) print(JSON.stringify({ event: 'edit', time: time.toISOString(), result: 'taken', version, sha256 }))
-    else shown.result(`${clock(momentOf(begin))} ${words} built, not deployed: ${held} - ${takeOver}`)
+    if (pods.pods().includes(pod)) hold.seen(pod, receipt) // else it has gone while it was asked
   }
 
   /** A swap that was not ours: whose is it? */
@@ -275,53 +252,13 @@ await task(about, async ({ flags, operands }) => {
 
   function finished(mine: Edit): void {
     const { parcel } = mine.order
-    if (json) print(JSON.stringify(mine.record()))
-    else shown.result(mine.line(room()), mine.tone())
-    for (const trouble of mine.troubles()) say(`error: ${trouble}`)
+    told.finished(mine)
     // what the next save would else wait for; not before the pods are done with
     if (there.kind === 'kubernetes' && current === mine) setImmediate(open)
     // not before the pods have it
-    if (mine.troubles().length > 0 || held !== '') return
+    if (mine.troubles().length > 0 || hold.why() !== '') return
     remember(chosen.binary, parcel)
     if (encoding === 'delta') warm(chosen.binary, parcel.sha256)
-  }
-
-  /** A pod that came after an edit, or could not be reached then. */
-  function late(pod: Pod, outcome: Outcome): void {
-    const { result, delivery, error } = outcome
-    if (result === 'gone' || result === 'overtaken' || result === 'taken') return // takenOver has told of it
-    const { sent = 0, receipt, ms = 0 } = delivery ?? {}
-    const version = receipt?.values.get('version') ?? ''
-    const sha256 = receipt?.values.get('sha256') ?? ''
-    const seconds = Math.round(ms) / 1000
-    if (json) print(JSON.stringify({ event: 'pod', pod: pod.name, result, version, sha256, sent, seconds, error }))
-    else if (receipt !== undefined)
-      shown.result(
-        `${clock(new Date())} ${pod.name}: ${binaryWords(receipt)} ${result === 'already' ? 'runs there' : size(sent)} ${seconds.toFixed(2)} s ok`,
-      )
-    if (error !== undefined) say(`error: ${error}`)
-  }
-
-  function unchanged({ version, sha256 }: { readonly version: string; readonly sha256: string }, begin: number): void {
-    rest()
-    if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'same', version, sha256 }))
-    else if (current?.over() !== false)
-      shown.result(`${clock(momentOf(begin))} ${version} ${sha256.slice(0, 8)} the same binary: nothing to deploy`)
-  }
-
-  /** What Go said, and what went wrong besides. */
-  function failed(said: string, why: string, begin: number): void {
-    rest()
-    for (const line of lines(said)) say(line)
-    if (why !== '') say(`error: ${why}`)
-    const output = why === '' ? said : `${said}${why}\n`
-    const stays = newest === undefined ? '' : `; ${newest.words} runs on`
-    if (json) print(JSON.stringify({ event: 'edit', time: new Date().toISOString(), result: 'build-failed', output }))
-    else
-      shown.result(
-        `${clock(momentOf(begin))} the build failed ${((performance.now() - begin) / 1000).toFixed(2)} s${stays}`,
-        'bad',
-      )
   }
 
   /** A line of a pod: its program's, or the agent's, of which only news is shown. */
@@ -340,7 +277,7 @@ await task(about, async ({ flags, operands }) => {
 
   /** What the agent has done, and was not told to from here. */
   function others(pod: string, message: string, reason = ''): void {
-    if (message === SWAPPED || held !== '') void look(pod)
+    if (message === SWAPPED || hold.why() !== '') void look(pod)
     show(pod, `── ${message}${reason === '' ? '' : `: ${reason}`} ──`)
   }
 
@@ -352,20 +289,4 @@ await task(about, async ({ flags, operands }) => {
   function tailOf(pod: string): readonly string[] {
     return tails.get(pod) ?? []
   }
-
-  /** What runs, as far as it is known: the pods stay as they are. */
-  function farewell(): void {
-    const list = pods.pods().map(({ name }) => ({ pod: name, runs: runs.get(name) ?? '' }))
-    if (json) return print(JSON.stringify({ event: 'end', pods: list }))
-    const same = new Map<string, string[]>()
-    for (const { pod, runs: words } of list) same.set(words, [...(same.get(words) ?? []), pod])
-    if (list.length === 0) sayLast('no pod is there')
-    for (const [words, names] of same)
-      sayLast(`${names.join(', ')}: ${words === '' ? 'not heard of' : words} runs on - npm run switch-prod ends it`)
-  }
 })
-
-function lines(text: string): string[] {
-  const trimmed = text.replace(/\n$/, '')
-  return trimmed === '' ? [] : trimmed.split('\n')
-}
