@@ -5,6 +5,7 @@ import { link, type Link } from './lib/debug/link.ts'
 import { relay, type Relay } from './lib/debug/relay.ts'
 import { story } from './lib/debug/story.ts'
 import { sendDelve } from './lib/delivery/pod-tool.ts'
+import { waits } from './lib/protocol/command.ts'
 import type { Receipt } from './lib/protocol/receipt.ts'
 import { settings } from './lib/settings/settings.ts'
 import { task } from './lib/frame/task.ts'
@@ -87,7 +88,7 @@ await task(about, async ({ flags }) => {
     if (pod.debugPort !== chosen.debugPort && where.kind === 'kubernetes')
       say(`DEBUG_PORT is ${chosen.debugPort} in .env, the pod's own ${pod.debugPort} counts - to change it: ${renew}`)
     const wrapper = values.get('wrapper') ?? ''
-    if (wrapper !== '' && wrapper.includes('--continue') === chosen.debugWait)
+    if (wrapper !== '' && waits(wrapper) !== chosen.debugWait)
       say(
         `DEBUG_WAIT is ${chosen.debugWait ? 1 : 0} in .env, but Delve there ${chosen.debugWait ? 'starts the program at once' : 'waits for a client'} - to change it: ${renew}`,
       )

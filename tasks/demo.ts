@@ -1,11 +1,11 @@
 // Shows the whole job once, on this machine and in a scratch folder: build, run, edit, deploy, a crash and its rollback.
+import { freePort } from './lib/frame/free-port.ts'
 import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { deliver } from './lib/delivery/deliver.ts'
 import { parcelOf } from './lib/delivery/parcel.ts'
-import { gitEnvironment } from './lib/go/git.ts'
+import { tagged } from './lib/go/git.ts'
 import { buildLine, goBuild } from './lib/go/go.ts'
 import { localTarget } from './lib/pods/local.ts'
 import { startSandbox, stopSandbox } from './lib/pods/sandbox.ts'
@@ -14,7 +14,6 @@ import { task } from './lib/frame/task.ts'
 import { root } from './lib/frame/root.ts'
 import { onEnd } from './lib/frame/ending.ts'
 import { print, UserError } from './lib/frame/talk.ts'
-import { find, run } from './lib/frame/tools.ts'
 import { binaryWords } from './lib/protocol/receipt.ts'
 import { seconds, size } from './lib/frame/words.ts'
 
@@ -78,7 +77,7 @@ await task(about, async () => {
 
   /** Builds the source as it is now, as the version of that name. */
   async function build(tag: string): Promise<void> {
-    await commit(tag, source)
+    await tagged(source, tag)
     const built = await goBuild(chosen, { debug: false })
     version = built.version
     print(buildLine(built))
@@ -114,28 +113,4 @@ await task(about, async () => {
 
 function title(text: string): void {
   print(`\n${text}`)
-}
-
-/** So that the version that git describes is the tag. Without git the version is unknown, which the build says. */
-async function commit(tag: string, folder: string): Promise<void> {
-  // without anybody's hooks and signatures
-  const env = { ...gitEnvironment(), GIT_CONFIG_GLOBAL: '/dev/null', GIT_CONFIG_NOSYSTEM: '1' }
-  const who = ['-c', 'user.name=demo', '-c', 'user.email=demo@localhost']
-  const git = (...args: string[]) => run('git', [...who, ...args], { cwd: folder, env, output: 'read' })
-  if (find('git') === undefined) return
-  await git('init', '--quiet')
-  await git('add', '.')
-  await git('commit', '--quiet', '--message', tag)
-  await git('tag', tag)
-}
-
-function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -5,6 +5,10 @@ import { foreignWord, parcelOf } from './lib/delivery/parcel.ts'
 import { newest, remember } from './lib/patches/cache.ts'
 import { encodingOf } from './lib/delivery/packing.ts'
 import { close, warm } from './lib/patches/patches.ts'
+import { atOnce } from './lib/delivery/fleet.ts'
+import { slots } from './lib/frame/slots.ts'
+import { leftOutWords } from './lib/pods/pod-list.ts'
+import type { Pod } from './lib/pods/target.ts'
 import { equipper } from './lib/delivery/pod-tool.ts'
 import { progress } from './lib/frame/progress.ts'
 import { binaryWords } from './lib/protocol/receipt.ts'
@@ -28,8 +32,6 @@ const about = {
     "A pod that runs another developer's binary, which was not delivered from here too, is left as it is and named.",
 } as const
 
-const atOnce = 8 // pods
-
 await task(about, async ({ flags }) => {
   const chosen = await settings()
   const there = await target(chosen)
@@ -47,33 +49,33 @@ await task(about, async ({ flags }) => {
   if (word !== '') say(word)
   if (last !== undefined) parcel.patch(last).catch(() => undefined) // where it is awaited, it is seen
   const { pods, leftOut } = await finding
-  for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
+  for (const pod of leftOut) say(`${pod.name}: ${leftOutWords(pod)}`)
 
   const shown = progress(pods.length)
-  const waiting = [...pods]
+  const busy = slots(atOnce)
   let failed = 0
-  const work = async () => {
-    for (let pod = waiting.shift(); pod !== undefined; pod = waiting.shift()) {
-      const { name } = pod
-      try {
-        const delivery = await deliver(there, pod, parcel, encoding, {
-          sent: (sent, total) => shown.sent(name, sent, total),
-          explain: flags.verbose === true,
-          takeOver: flags['take-over'] === true,
-        })
-        if (delivery.from !== undefined)
-          say(`${name}: taken over: ${delivery.from.words.replace('has run', 'had run')}`)
-        print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error
-        failed += 1
-        if (flags.json === true) print(JSON.stringify({ pod: name, error: error.message }))
-        say(`error: ${error.message}`)
-      }
-      shown.done()
+  const work = async (pod: Pod) => {
+    const done = await busy.take()
+    const { name } = pod
+    try {
+      const delivery = await deliver(there, pod, parcel, encoding, {
+        sent: (sent, total) => shown.sent(name, sent, total),
+        explain: flags.verbose === true,
+        takeOver: flags['take-over'] === true,
+      })
+      if (delivery.from !== undefined) say(`${name}: taken over: ${delivery.from.past}`)
+      print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error
+      failed += 1
+      if (flags.json === true) print(JSON.stringify({ pod: name, error: error.message }))
+      say(`error: ${error.message}`)
+    } finally {
+      done()
     }
+    shown.done()
   }
-  await Promise.all(Array.from({ length: atOnce }, work))
+  await Promise.all(pods.map(work))
   parcel.drop()
   close()
   if (failed < pods.length) remember(chosen.binary, parcel)

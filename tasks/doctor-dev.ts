@@ -1,5 +1,6 @@
 // Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
 import { machines } from './lib/go/builds.ts'
+import { leftOutWords } from './lib/pods/pod-list.ts'
 import { buildArch } from './lib/go/go.ts'
 import { foreignWord, parcelOf, type Parcel } from './lib/delivery/parcel.ts'
 import { interpreterOf } from './lib/binary/elf.ts'
@@ -80,7 +81,7 @@ await task(about, async ({ flags }) => {
     await made('pods', there.pods, '', before ? 'note' : 'fault')
     return faults === 0 ? 0 : 1
   }
-  for (const { name, why } of found.leftOut) tell(finding('pods', 'note', `left out: it is ${why}`, name))
+  for (const pod of found.leftOut) tell(finding('pods', 'note', leftOutWords(pod), pod.name))
   tell(finding('pods', 'ok', found.pods.map(({ name }) => name).join(', ')))
   for (const pod of found.pods) await examine(there, pod)
   return faults === 0 ? 0 : 1

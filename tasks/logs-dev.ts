@@ -1,4 +1,5 @@
 // Follows what the program and the agent print in every dev pod, since the last swap.
+import { leftOutWords } from './lib/pods/pod-list.ts'
 import { followed, prefixes, sinceSwap } from './lib/pods/logs.ts'
 import { roster } from './lib/pods/roster.ts'
 import { settings } from './lib/settings/settings.ts'
@@ -19,7 +20,7 @@ await task(about, async ({ flags }) => {
   const there = await target(await settings([]))
   say(there.where)
   const { leftOut } = await there.pods()
-  for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
+  for (const pod of leftOut) say(`${pod.name}: ${leftOutWords(pod)}`)
   const shown = prefixes(process.stdout)
   const logs = followed(there, (pod, line, row) => {
     if (flags.agent !== true || row) print(shown([pod], line, row))

@@ -1,4 +1,5 @@
 // Shows what runs in every dev pod, as its agent proves it.
+import { leftOutWords } from './lib/pods/pod-list.ts'
 import { sha256Of } from './lib/go/builds.ts'
 import { fitted, since, width } from './lib/frame/fit.ts'
 import { reasonOf, type Receipt } from './lib/protocol/receipt.ts'
@@ -46,7 +47,7 @@ await task(about, async ({ flags }) => {
   const there = await target(chosen)
   say(there.where)
   const { pods, leftOut } = await there.pods()
-  for (const { name, why } of leftOut) say(`${name}: left out: it is ${why}`)
+  for (const pod of leftOut) say(`${pod.name}: ${leftOutWords(pod)}`)
   const built = sha256Of(chosen.binary)
   let failed = false
   const rows = await Promise.all(

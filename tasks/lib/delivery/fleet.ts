@@ -4,6 +4,7 @@ import { open, type Delivery, type Opening } from './put.ts'
 import type { Parcel } from './parcel.ts'
 import type { Claim } from './owner.ts'
 import type { Encoding, Receipt } from '../protocol/receipt.ts'
+import { slots } from '../frame/slots.ts'
 import { onEnd } from '../frame/ending.ts'
 import { inWords, say } from '../frame/talk.ts'
 import type { Pod, Target } from '../pods/target.ts'
@@ -55,7 +56,8 @@ interface Member {
   failures: number
 }
 
-const atOnce = 8 // pods
+/** So many pods are served at a time. */
+export const atOnce = 8
 const fresh = 180_000 // ms: load balancers forget a silent connection after 4 minutes and more
 const retries = [500, 1_000, 2_000, 5_000] // ms before the next try to reach a pod; the last one again and again
 const patience = 4 // tries to reach a pod before anybody is told
@@ -63,8 +65,7 @@ const patience = 4 // tries to reach a pod before anybody is told
 /** A fleet without pods. */
 export function fleet(target: Target, encoding: Encoding): Fleet {
   const members = new Map<string, Member>()
-  const waiting: (() => void)[] = []
-  let free = atOnce
+  const busy = slots(atOnce)
   let wanted: Order | undefined
   let going = true
   onEnd(() => void (going = false))
@@ -145,7 +146,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
   async function serve(member: Member): Promise<void> {
     if (member.busy) return
     member.busy = true
-    await slot()
+    const done = await busy.take()
     for (let order = member.due; going && member.present && order !== undefined; order = member.due) {
       member.due = undefined
       const outcome = await once(member, order)
@@ -163,9 +164,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
       if (again) break
     }
     member.busy = false
-    const next = waiting.shift()
-    if (next === undefined) free += 1
-    else next()
+    done()
   }
 
   async function once(member: Member, order: Order): Promise<Outcome & { readonly unreached?: boolean }> {
@@ -202,11 +201,6 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
       if (sending.signal.aborted) return { result: 'overtaken' }
       return { result: 'failed', error: message, unreached: isUnreached(error) }
     }
-  }
-
-  async function slot(): Promise<void> {
-    if (free > 0) free -= 1
-    else await new Promise<void>((resolve) => waiting.push(resolve))
   }
 }
 

@@ -13,6 +13,8 @@ export interface Claim {
   readonly by: string
   /** Whose, which version, since when: `bob@laptop's v1.2 3f9c01ab has run there since 2026-11-25T07:08:05Z`. */
   readonly words: string
+  /** The same of one whose place was taken: it `had run there`. */
+  readonly past: string
 }
 
 /** How to put one's own binary over another developer's. */
@@ -26,5 +28,6 @@ export function claimed(receipt: Receipt, { by: own, knows }: Developer): Claim 
   const value = (key: string) => receipt.values.get(key) ?? ''
   const by = value('by')
   if (by === '' || by === own || value('sha256') === '' || knows(value('sha256'))) return undefined
-  return { by, words: `${by}'s ${binaryWords(receipt)} has run there since ${value('deployed') || value('started')}` }
+  const [whose, since] = [`${by}'s ${binaryWords(receipt)}`, `run there since ${value('deployed') || value('started')}`]
+  return { by, words: `${whose} has ${since}`, past: `${whose} had ${since}` }
 }

@@ -55,6 +55,11 @@ export function sorted(list: unknown, settings: Pick<Settings, 'container' | 'bi
   return { pods: pods.map(({ pod }) => pod), leftOut }
 }
 
+/** What is said of a pod that is not acted on, behind its name. */
+export function leftOutWords({ why }: LeftOut): string {
+  return `left out: it is ${why}`
+}
+
 /** Ending, finished or evicted: completes "it is ...". */
 function whyGone(pod: unknown): string | undefined {
   if (at(pod, 'metadata', 'deletionTimestamp') !== undefined) return 'terminating'

@@ -39,6 +39,11 @@ export function delve(port: number, wait: boolean): string {
   return ['dlv', 'exec', ...options, '--only-same-user=false', '{{binPath}}', '--'].join(' ')
 }
 
+/** Whether a wrapper lets the program wait for a client of its debugger. */
+export function waits(wrapper: string): boolean {
+  return !wrapper.includes('--continue')
+}
+
 /** The words in front of the program and its arguments. No wrapper: empty. `original`: what the program is a copy of at first. */
 export function agentWords(agent: readonly string[], wrapper: string, original?: string): string[] {
   return [
