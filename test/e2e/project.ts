@@ -149,10 +149,10 @@ export async function project(word: string, mode: Mode = modes[0]): Promise<Proj
   return made
 }
 
-/** Makes a service account with the Role of the README alone; returns the Role, and a kubeconfig of that user. */
+/** Makes a service account with the Role of docs/security.md alone; returns the Role, and a kubeconfig of that user. */
 export async function developer(it: Project): Promise<{ readonly role: string; readonly kubeconfig: string }> {
   const [, role = ''] =
-    /```yaml\n(apiVersion: rbac[\s\S]*?)```/.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? []
+    /```yaml\n(apiVersion: rbac[\s\S]*?)```/.exec(readFileSync(join(root, 'docs/security.md'), 'utf8')) ?? []
   assert.match(role, /kind: Role/)
   await it.kubectl(['apply', '-f', '-'], role)
   await it.kubectl(['create', 'serviceaccount', 'developer'])

@@ -4,9 +4,9 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { root } from '../../tasks/lib/frame/root.ts'
 
-/** The objects that a task has printed: one a line, each key documented under that heading, or in a table of README.md. */
+/** The objects that a task has printed: one a line, each key documented under that heading, or in a table of docs/agent.md. */
 export function objects(heading: string, stdout: string): Record<string, unknown>[] {
-  const named = `${chapter('docs/json.md', heading)}${heading === 'status-dev' ? chapter('README.md', 'The agent') : ''}`
+  const named = `${chapter('docs/json.md', heading)}${heading === 'status-dev' ? chapter('docs/agent.md', 'The agent') : ''}`
   const keys = new Set(
     [...named.matchAll(/^\| ([^|]+) \|/gm)].flatMap(([, cell = '']) => cell.match(/[A-Za-z0-9]+/g) ?? []),
   )

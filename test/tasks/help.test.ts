@@ -1,4 +1,4 @@
-// README.md and --help never disagree: each task's help is from one place, and the README repeats it word for word.
+// The documents and --help never disagree: each task's help is from one place, and they repeat it word for word.
 import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -6,7 +6,9 @@ import { root } from '../../tasks/lib/frame/root.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
 import { suite } from '../lib/suite.ts'
 
-const readme = readFileSync(join(root, 'README.md'), 'utf8')
+const documents = ['README.md', ...readdirSync(join(root, 'docs')).map((name) => `docs/${name}`)]
+  .filter((file) => file.endsWith('.md'))
+  .map((file) => readFileSync(join(root, file), 'utf8'))
 const tasks = readdirSync(join(root, 'tasks'))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.slice(0, -3))
@@ -18,7 +20,7 @@ interface Help {
   readonly options: readonly (readonly [option: string, help: string])[]
 }
 
-const help = suite<{ of: Map<string, Help> }>('README.md and --help')
+const help = suite<{ of: Map<string, Help> }>('documents and --help')
 help.before(async (context) => {
   const copy: Checkout = checkout()
   context.of = new Map()
@@ -34,13 +36,14 @@ help.before(async (context) => {
 })
 
 const cells = (row: string) => row.split(' | ').map((cell) => cell.replace(/^\| | \|$/g, '').trim())
-const chapter = (title: string) => readme.split(/^## /m).find((part) => part.startsWith(`${title}\n`)) ?? ''
+const chapter = (title: string) =>
+  documents.flatMap((text) => text.split(/^## /m)).find((part) => part.startsWith(`${title}\n`)) ?? ''
 
 help('every task is in the table of scripts, with the summary of its help', ({ of }) => {
-  const rows = (chapter('From make to npm').match(/^\|.*`npm run .*$/gm) ?? []).map(cells)
+  const rows = (chapter('The tasks').match(/^\|.*`npm run .*$/gm) ?? []).map(cells)
   for (const [name, { summary }] of of) {
     const row = rows.find(([, script = '']) => script === `\`npm run ${name}\``)
-    assert.ok(row !== undefined, `README.md, From make to npm: no row for npm run ${name}`)
+    assert.ok(row !== undefined, `README.md, The tasks: no row for npm run ${name}`)
     assert.is(row[2], summary, name)
   }
 })
@@ -52,13 +55,13 @@ help('every option is in the table of options, with its words, and none is there
   assert.equal(chapter('Tasks: output and exit codes').match(/^\| `[\w-]+` \| `--.*$/gm) ?? [], told)
 })
 
-help('every option that README.md gives to a task is one of it', ({ of }) => {
-  const used = [...readme.matchAll(/npm run (?:-s )?([\w-]+) -- (--[\w-]+)/g)]
+help('every option that a document gives to a task is one of it', ({ of }) => {
+  const used = documents.flatMap((text) => [...text.matchAll(/npm run (?:-s )?([\w-]+) -- (--[\w-]+)/g)])
   assert.ok(used.length > 3)
   for (const [whole, name = '', option = ''] of used) {
     if (!of.has(name)) continue // npm run bench is no task
     const options = of.get(name)?.options.map(([each]) => each.split(' ')[0]) ?? []
-    assert.ok(option === '--help' || options.includes(option), `README.md: ${whole}: ${name} has no ${option}`)
+    assert.ok(option === '--help' || options.includes(option), `${whole}: ${name} has no ${option}`)
   }
 })
 

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -6,7 +6,11 @@ import { keys } from '../../tasks/lib/settings/table.ts'
 import { root } from '../../tasks/lib/frame/root.ts'
 
 const text = (file: string) => readFileSync(join(root, file), 'utf8')
-const documents = ['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', 'bench/README.md', 'docs/json.md']
+const docs = readdirSync(join(root, 'docs')).filter((file) => file.endsWith('.md'))
+const documents = [
+  ...['README.md', 'CONTRIBUTING.md', 'CHANGELOG.md', 'test/README.md', 'bench/README.md'],
+  ...docs.map((file) => `docs/${file}`),
+]
 
 /** A chapter of a document: what stands under `## title`, up to the next one. */
 const chapter = (document: string, title: string) =>
@@ -14,8 +18,14 @@ const chapter = (document: string, title: string) =>
     .split(/^## /m)
     .find((part) => part.startsWith(`${title}\n`)) ?? ''
 
-test('the settings in README.md are those of settings.ts: keys, defaults and meanings, in the same order', () => {
-  const rows = chapter('README.md', 'Settings').match(/^\| `.*$/gm) ?? []
+test('README.md is of one sitting, and leads to every document', () => {
+  const readme = text('README.md')
+  assert.ok(readme.split('\n').length <= 250)
+  for (const file of docs) assert.ok(readme.includes(`(docs/${file})`), file)
+})
+
+test('the settings in docs/settings.md are those of the table: keys, defaults and meanings, in the same order', () => {
+  const rows = text('docs/settings.md').match(/^\| `[A-Z_]+` \|.*$/gm) ?? []
   assert.equal(
     rows,
     keys.map((row) => `| \`${row.key}\` | ${row.default === '' ? 'empty' : `\`${row.default}\``} | ${row.meaning} |`),
@@ -66,7 +76,7 @@ test('CONTRIBUTING.md says why each dependency is there', () => {
 test('the ways to call the agent are those of its header', () => {
   const header = text('agent/hotswap-dev').match(/^# {3}(hotswap-dev .*)$/gm) ?? []
   assert.is(header.length, 5)
-  for (const line of header) assert.ok(chapter('README.md', 'The agent').includes(line.slice(4)), line)
+  for (const line of header) assert.ok(chapter('docs/agent.md', 'The agent').includes(line.slice(4)), line)
 })
 
 test.run()

@@ -2,18 +2,18 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { environment } from '../tasks/lib/frame/environment.ts'
-import { task } from '../tasks/lib/frame/task.ts'
-import { root } from '../tasks/lib/frame/root.ts'
-import { onEnd } from '../tasks/lib/frame/ending.ts'
-import { print, UserError } from '../tasks/lib/frame/talk.ts'
-import { run } from '../tasks/lib/frame/tools.ts'
-import { cluster, until } from '../test/e2e/cluster.ts'
-import { devPods, project, type Project } from '../test/e2e/project.ts'
+import { environment } from '../../tasks/lib/frame/environment.ts'
+import { task } from '../../tasks/lib/frame/task.ts'
+import { root } from '../../tasks/lib/frame/root.ts'
+import { onEnd } from '../../tasks/lib/frame/ending.ts'
+import { print, UserError } from '../../tasks/lib/frame/talk.ts'
+import { run } from '../../tasks/lib/frame/tools.ts'
+import { cluster, until } from '../../test/e2e/cluster.ts'
+import { devPods, project, type Project } from '../../test/e2e/project.ts'
 import { drawn, screenOf, type Said } from './terminal.ts'
 
 const about = {
-  name: 'docs/record',
+  name: 'bench/picture/record',
   summary: 'records a session of npm run dev on the test cluster, and renders it to docs/dev.svg',
 } as const
 
