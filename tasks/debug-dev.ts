@@ -79,7 +79,7 @@ await task(about, async ({ flags }) => {
     const [other] = others
     if (other !== undefined)
       say(
-        `${others.map(({ name }) => name).join(', ')}: take requests too, which meet no breakpoint - another pod: npm run debug-dev -- --pod ${other.name}`,
+        `${others.map(({ name }) => name).join(', ')}: also receive requests, which breakpoints do not stop - to debug another pod: npm run debug-dev -- --pod ${other.name}`,
       )
     const renew =
       where.kind === 'local'

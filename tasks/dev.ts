@@ -137,7 +137,7 @@ await task(about, async ({ flags, operands }) => {
         say(`warning: ${chosen.manifestDev} is older than ${chosen.manifest} or the settings - npm run switch-dev`)
       return
     }
-    say('there are no dev pods yet, or not all of them are: npm run switch-dev')
+    say('not every pod runs the agent yet: npm run switch-dev comes first')
     await (await import('./lib/cluster/rollout.ts')).rollOutDev(there, chosen)
   }
 

@@ -126,7 +126,7 @@ async function permitted(
       finding(
         `permission ${verbs[0]} ${resource}`,
         'fault',
-        `you may not, and need it ${use} - ask for the Role of README: permissions`,
+        `you may not, and need it ${use} - ask for the Role of docs/security.md`,
       ),
     )
   if (missing.length === 0) tell(finding('permissions', 'ok', `${all.length} of ${all.length}`))

@@ -138,7 +138,7 @@ session('two replicas: the newest is taken, the other is named, and --pod takes 
   const [newest = '', other = ''] = await it.pods()
   await debug.begin()
   assert.match(debug.talk, new RegExp(`^${newest}: Delve's port there is 2345$`, 'm'))
-  assert.match(debug.talk, new RegExp(`^${other}: take requests too, .*--pod ${other}$`, 'm'))
+  assert.match(debug.talk, new RegExp(`^${other}: also receive requests, .*--pod ${other}$`, 'm'))
   await debug.end()
   await debug.begin(['--pod', other])
   assert.match(debug.talk, new RegExp(`^${other}: Delve's port there is 2345$`, 'm'))

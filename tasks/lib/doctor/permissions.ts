@@ -15,7 +15,7 @@ export interface Need {
   readonly use: string
 }
 
-/** As the Role of README.md gives them. `kinds` are the resources of the manifest's workloads: `deployment.apps`. */
+/** As the Role of docs/security.md gives them. `kinds` are the resources of the manifest's workloads: `deployment.apps`. */
 export function needs(kinds: readonly string[]): Need[] {
   const each = (verbs: string, resource: string, use: string) =>
     verbs.split(' ').map((verb) => ({ verbs: [verb], resource, use }))

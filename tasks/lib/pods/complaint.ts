@@ -61,7 +61,7 @@ export function complaint(stderr: string): Complaint {
   if (/unauthorized|must be logged in|provide credentials|token.*expired|expired/i.test(line))
     return what(`the cluster does not accept the credentials (${line})`, 'log in again, then kubectl auth whoami')
   if (/forbidden/i.test(line))
-    return what(line, "ask the cluster's administrator for that permission (README: permissions)")
+    return what(line, "ask the cluster's administrator for that permission (docs/security.md)")
   if (/refused|no such host|i\/o timeout|unable to connect|no route|TLS handshake|deadline exceeded/i.test(line))
     return what(`the cluster cannot be reached (${line})`, 'is it up? kubectl cluster-info')
   return what(shortened(line))
