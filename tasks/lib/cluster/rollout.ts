@@ -1,4 +1,5 @@
 // Applies a manifest and waits for its pods: a dry run first, never a delete of what the manifest names.
+import { KubectlError } from '../pods/kubectl.ts'
 import { WAITING_FOR_ONE } from '../protocol/words.ts'
 import { pause } from '../frame/pause.ts'
 import { existsSync } from 'node:fs'
@@ -84,7 +85,7 @@ async function chosenOf(cluster: Cluster, manifest: Manifest, selection: Selecti
   if (mine.length + own.length === manifest.objects.length) return { from: manifest.file }
   const there = await live(cluster, shared).catch((error: unknown) => {
     if (!(error instanceof UserError)) throw error
-    if (!error.message.includes('forbidden')) return [] // a kind that is not there: apply says so
+    if (!(error instanceof KubectlError) || error.complaint.kind !== 'forbidden') return [] // a kind that is not there: apply says so
     say(`warning: what is not for ${names(mine)} alone stays as it is: ${error.message}`)
     return shared
   })

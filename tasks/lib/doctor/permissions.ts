@@ -1,4 +1,5 @@
 // Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
+import { KubectlError } from '../pods/kubectl.ts'
 import { existsSync, readFileSync } from 'node:fs'
 import { text as textAt } from '../frame/json.ts'
 import type { Cluster } from '../pods/target.ts'
@@ -36,7 +37,7 @@ export async function allowed(cluster: Cluster, { verbs, resource }: Need): Prom
     const words = ['auth', 'can-i', verb, kind, ...(part === undefined ? [] : [`--subresource=${part}`])]
     const said = await cluster.read(words).catch((error: unknown) => {
       // a no is exit code 1, without a complaint
-      if (error instanceof UserError && /^kubectl .* ended with 1$/.test(error.message)) return 'no'
+      if (error instanceof KubectlError && error.complaint.what === '') return 'no' // its answer is an exit code
       throw error
     })
     if (said.trim().split('\n').at(-1) === 'yes') return true

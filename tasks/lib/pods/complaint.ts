@@ -1,16 +1,24 @@
 // What kubectl and the runtimes behind it complain of, in one line with the next step. Pure.
 import { clean } from '../frame/talk.ts'
 
+/** What callers tell apart. */
+export type ComplaintKind = 'no program' | 'no context' | 'forbidden'
+
 export interface Complaint {
   /** Empty: it says nothing. */
   readonly what: string
   /** Empty: none is known. */
   readonly next: string
+  readonly kind?: ComplaintKind | undefined
 }
 
 /** What a tool's stderr says, in one line, with the next step where it is a known one; empty where it says nothing. */
 export function meaning(stderr: string): string {
-  const { what, next } = complaint(stderr)
+  return sentence(complaint(stderr))
+}
+
+/** A complaint in one sentence. */
+export function sentence({ what, next }: Complaint): string {
   return next === '' ? what : `${what} - ${next}`
 }
 
@@ -24,7 +32,7 @@ export function complaint(stderr: string): Complaint {
   const line = (lines.find((each) => /error|forbidden|unable|refused|invalid/i.test(each)) ?? lines[0] ?? '')
     .replace(/^error: /i, '')
     .replace(/ - did you specify the right host or port\?$/, '')
-  const what = (words: string, next = ''): Complaint => ({ what: words, next })
+  const what = (words: string, next = '', kind?: ComplaintKind): Complaint => ({ what: words, next, kind })
 
   const invalid = lines.findIndex((each) => /^The \w+ "[^"]+" is invalid:/.test(each))
   if (invalid >= 0) {
@@ -47,11 +55,14 @@ export function complaint(stderr: string): Complaint {
   if (/executable file .*not found|(?:exec|runtime)\b.*no such file or directory/i.test(line))
     return what(
       `there is no such program in the container: ${/(?:exec: "?|executable file `)([^":`]+)/.exec(line)?.[1] ?? shortened(line)}`,
+      '',
+      'no program',
     )
   if (/context .* does not exist|cannot locate context|no context exists|current-context/i.test(line))
     return what(
       line.replace(/^current-context .*/, 'no context is chosen'),
       'see kubectl config get-contexts, and set KUBE_CONTEXT in .env',
+      'no context',
     )
   if (/x509: /.test(line))
     return what(
@@ -61,7 +72,7 @@ export function complaint(stderr: string): Complaint {
   if (/unauthorized|must be logged in|provide credentials|token.*expired|expired/i.test(line))
     return what(`the cluster does not accept the credentials (${line})`, 'log in again, then kubectl auth whoami')
   if (/forbidden/i.test(line))
-    return what(line, "ask the cluster's administrator for that permission (docs/security.md)")
+    return what(line, "ask the cluster's administrator for that permission (docs/security.md)", 'forbidden')
   if (/refused|no such host|i\/o timeout|unable to connect|no route|TLS handshake|deadline exceeded/i.test(line))
     return what(`the cluster cannot be reached (${line})`, 'is it up? kubectl cluster-info')
   return what(shortened(line))

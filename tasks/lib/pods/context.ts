@@ -3,7 +3,7 @@ import { existsSync, readFileSync } from 'node:fs'
 import { isIP } from 'node:net'
 import { environment } from '../frame/environment.ts'
 import { at, text } from '../frame/json.ts'
-import { kubectl } from './kubectl.ts'
+import { kubectl, KubectlError } from './kubectl.ts'
 import { remember, remembered } from '../yaml/remembered.ts'
 import { namespacesOf, type Meaning } from '../yaml/selection.ts'
 import type { Settings } from '../settings/table.ts'
@@ -60,12 +60,13 @@ export async function contextOf({ kubeContext }: Pick<Settings, 'kubeContext'>):
 
 /** What there is to choose from, in the place of where to look for it. */
 async function noContext(error: unknown): Promise<never> {
-  if (!(error instanceof UserError) || !error.message.includes('kubectl config get-contexts')) throw error
+  if (!(error instanceof KubectlError) || error.complaint.kind !== 'no context') throw error
   const names = (await kubectl(['config', 'get-contexts', '-o', 'name'])).trim().split('\n').join(', ')
   const { KUBECONFIG = '' } = environment()
   const where = KUBECONFIG === '' ? 'is KUBECONFIG set?' : `is KUBECONFIG right? It is ${KUBECONFIG}`
   const there = names === '' ? `there is none: ${where}` : `there are ${names}`
-  throw new UserError(error.message.replace(/ - (?=see kubectl config)/, `: ${there} - `))
+  const { what, next } = error.complaint
+  throw new UserError(`${what}: ${there} - ${next}`)
 }
 
 /** Loopback, private (RFC 1918, RFC 4193, link-local) or a name that only a local network knows. */

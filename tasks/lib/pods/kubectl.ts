@@ -1,10 +1,21 @@
 // kubectl, run once for an answer.
 import { start } from '../frame/children.ts'
-import { meaning } from './complaint.ts'
+import { complaint, sentence, type Complaint } from './complaint.ts'
 import { environment } from '../frame/environment.ts'
 import { UserError } from '../frame/talk.ts'
 
-/** Runs kubectl with these arguments and returns its stdout. Throws UserError that says what it means. */
+/** kubectl has failed. */
+export class KubectlError extends UserError {
+  constructor(
+    message: string,
+    /** What it says; empty: nothing. */
+    readonly complaint: Complaint,
+  ) {
+    super(message)
+  }
+}
+
+/** Runs kubectl with these arguments and returns its stdout. Throws KubectlError that says what it means. */
 export async function kubectl(args: readonly string[], input?: string): Promise<string> {
   const child = start('kubectl', args, {
     stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
@@ -22,6 +33,7 @@ export async function kubectl(args: readonly string[], input?: string): Promise<
     })
     child.once('close', resolve)
   })
-  if (code !== 0) throw new UserError(meaning(stderr) || `kubectl ${args.join(' ')} ended with ${code}`)
-  return stdout
+  if (code === 0) return stdout
+  const said = complaint(stderr)
+  throw new KubectlError(sentence(said) || `kubectl ${args.join(' ')} ended with ${code}`, said)
 }

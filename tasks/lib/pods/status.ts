@@ -54,9 +54,9 @@ export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
  * none of the agent.
  */
 export function noAgent(pod: Pod, how: string, stderr = ''): UserError {
-  const { what, next } = complaint(stderr)
+  const { what, next, kind } = complaint(stderr)
   if (next !== '') return new UserError(`${pod.name}: ${what} - ${next}`)
-  const Kind = /^there is no such program in the container/.test(what) ? NoAgent : UserError
+  const Kind = kind === 'no program' ? NoAgent : UserError
   return new Kind(`${pod.name}: no agent answers (${what || how}) - run npm run switch-dev`)
 }
 
