@@ -38,7 +38,7 @@ const about = {
   options: {
     debug: { type: 'boolean', help: 'build with debug information, and run under Delve (npm run debug-dev)' },
     json: { type: 'boolean', help: 'print one JSON object per event: docs/json.md' },
-    wide: { type: 'boolean', help: 'print all of an edit, also where the terminal is narrower than its line' },
+    wide: { type: 'boolean', help: 'print all of an edit, also if the terminal is narrower than its line' },
   },
   more:
     'Watches what go build reads. Runs switch-dev first where there are no dev pods; on local, ARG... are the arguments\n' +
