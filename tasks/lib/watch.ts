@@ -34,9 +34,10 @@ export async function watch(
   let list = await sources(settings)
   if (list.fault !== '') throw new UserError(list.fault)
   let seen = look(list)
-  // a file that has come since is in no list yet
-  for (const folder of list.folders) if (changedAt(folder) > start) seen.set(folder, '')
-  let listings = new Map(list.files.map((file) => [file, listingOf(file)]))
+  // what has come or changed since may be in no list yet: it is looked at again
+  for (const path of seen.keys()) if (changedAt(path) > start) seen.set(path, '')
+  /** Of each file, as it was before Go was asked, or longer ago. */
+  let listings = listingsOf(new Map(), start)
   let known = new Set([...list.folders, ...list.files])
   let looking = false
   let again = false
@@ -108,8 +109,18 @@ export async function watch(
     seen = now
     const tells = files.length + aside.length > 0
     if (tells) changed(when)
-    const listed = files.some((file) => list.why !== '' || isListed(file) || listings.get(file) !== listingOf(file))
-    if (names.length + aside.length > 0 || listed) await relist(when, begin, tells)
+    const listed = files.filter((file) => {
+      const [before, after] = [listings.get(file), listingOf(file)]
+      listings.set(file, after)
+      return list.why !== '' || isListed(file) || before !== after
+    })
+    if (names.length + aside.length + listed.length > 0) await relist(when, begin, tells)
+  }
+
+  /** Those of before, and of other files what they say if that has not changed since Go was asked. */
+  function listingsOf(before: ReadonlyMap<string, string>, begin: number): Map<string, string> {
+    const all = list.files.map((file): [string, string] => [file, before.get(file) ?? listingOf(file)])
+    return new Map(all.filter(([file]) => before.has(file) || changedAt(file) <= begin))
   }
 
   /**
@@ -129,20 +140,20 @@ export async function watch(
     const joined = list.files.filter((file) => !old.has(file))
     const left = before.files.filter((file) => !known.has(file))
     const now = look(list)
-    // what the build may have read otherwise: what has come, changed or gone since
-    const since = (path: string) => changedAt(path) > begin
+    // what the build may have read otherwise: a name that has come or gone since
     const others = (folder: string) => old.has(folder) && known.has(folder) && now.get(folder) !== seen.get(folder)
-    const late =
-      [...list.files, ...list.folders, ...list.aside].some((path) => !seen.has(path) && since(path)) ||
-      [...joined, ...left].map(dirname).some(others)
+    const late = [...joined, ...left].map(dirname).some(others)
     // the words of one failure may differ from list to list: a build that was asked after says the same
     const news = joined.length + left.length > 0 || (!wasAsked && before.why !== next.why)
     // what was there before keeps the state that the last build has seen, and a folder the one that Go was asked about; a
-    // new folder is asked about once more
+    // new folder, and what has changed since, is looked at again
     const folders = new Set(list.folders)
-    for (const path of now.keys()) now.set(path, seen.get(path) ?? (folders.has(path) ? '' : (now.get(path) ?? '')))
+    for (const [path, state] of now) {
+      const isNew = folders.has(path) || changedAt(path) > begin
+      now.set(path, seen.get(path) ?? (isNew ? '' : state))
+    }
     seen = now
-    listings = new Map(list.files.map((file) => [file, listingOf(file)]))
+    listings = listingsOf(listings, begin)
     watcher.add([...known].filter((path) => !old.has(path)))
     watcher.unwatch([...old].filter((path) => !known.has(path) && !folders.has(dirname(path))))
     if (late || (!tells && news)) changed(when)

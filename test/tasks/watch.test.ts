@@ -1,5 +1,6 @@
 // The watch on real folders and the real Go: each change that a build would see is told.
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { existsSync, mkdirSync, mkdtempSync, realpathSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
@@ -12,6 +13,21 @@ const watching = suite('watch')
 const scratch = realpathSync(mkdtempSync(join(tmpdir(), 'hotswap-watch-')))
 process.env.GOENV = join(scratch, 'goenv')
 
+// a go whose list is held back once it has read the tree, while .hold is there
+const go = execFileSync('sh', ['-c', 'command -v go'], { encoding: 'utf8' }).trim()
+const slow = `#!/bin/sh
+[ "$1" = list ] || exec ${go} "$@"
+list=$(${go} "$@")
+code=$?
+[ ! -e .hold ] || : >.read
+while [ -e .hold ]; do sleep .05; done
+printf '%s\\n' "$list"
+exit $code
+`
+mkdirSync(join(scratch, 'bin'))
+writeFileSync(join(scratch, 'bin/go'), slow, { mode: 0o755 })
+process.env.PATH = `${join(scratch, 'bin')}:${process.env.PATH}`
+
 /** A module in a folder of its own, with its neighbours, and a watch of its folder `app`. */
 function module(name: string) {
   const root = join(scratch, name)
@@ -21,10 +37,22 @@ function module(name: string) {
     mkdirSync(dirname(join(root, file)), { recursive: true })
     writeFileSync(join(root, file), text)
   }
+  const quiet = async () => {
+    for (let last = -1; last !== told;) {
+      last = told
+      await new Promise((resolve) => setTimeout(resolve, 1_300 * pace)) // longer than the clock of the watch
+    }
+  }
+  const until = async (what: string, isSo: () => boolean) => {
+    const limit = patience(10)
+    while (!isSo() && !(await limit.over())) await new Promise((resolve) => setTimeout(resolve, 50))
+    assert.ok(isSo(), `${what}: not in ${limit}`)
+  }
+  const remove = (file: string) => rmSync(join(root, file), { recursive: true })
   return {
     root,
     put,
-    remove: (file: string) => rmSync(join(root, file), { recursive: true }),
+    remove,
     link(to: string, file: string) {
       rmSync(join(root, file), { recursive: true, force: true })
       symlinkSync(to, join(root, file))
@@ -39,13 +67,18 @@ function module(name: string) {
     async tells(what: string, act: () => void) {
       const before = told
       act()
-      const limit = patience(10)
-      while (told === before && !(await limit.over())) await new Promise((resolve) => setTimeout(resolve, 50))
-      assert.ok(told > before, `${what}: not told in ${limit}`)
-      for (let last = -1; last !== told;) {
-        last = told
-        await new Promise((resolve) => setTimeout(resolve, 1_300 * pace)) // longer than the clock of the watch
-      }
+      await until(`told of: ${what}`, () => told > before)
+      await quiet()
+    },
+    /** The second while Go, which was asked because of the first, has read the tree and not yet answered. */
+    async meanwhile(first: () => void, second: () => void) {
+      put('app/.hold', '')
+      first()
+      await until('Go has read the tree', () => existsSync(join(root, 'app/.read')))
+      second()
+      remove('app/.hold')
+      remove('app/.read')
+      await quiet()
     },
     close: () => watched?.close(),
   }
@@ -150,6 +183,34 @@ sees('another folder behind the link that is GO_DIR', async ({ put, link, watch,
   await watch()
   await tells('v2', () => link('v2', 'app'))
   await tells('an edit there', () => put('v2/main.go', bare))
+})
+
+sees('what changes while Go is asked', async ({ put, watch, tells, meanwhile }) => {
+  put('app/go.mod', 'module app\n\ngo 1.21\n')
+  put('app/main.go', importing('app/inner'))
+  for (const name of ['inner', 'other', 'third']) put(`app/${name}/a.go`, `package ${name}\n`)
+  await watch()
+  await meanwhile(
+    () => put('app/main.go', bare),
+    () => put('app/main.go', importing('app/inner')),
+  )
+  await tells('an edit of what is imported again', () => put('app/inner/a.go', inner()))
+  await meanwhile(
+    () => put('app/main.go', importing('app/other')),
+    () => put('app/other/a.go', 'package other\n\nimport _ "app/third"\n'),
+  )
+  await tells('an edit of what a new package imports by now', () => put('app/third/a.go', 'package third\n// edited\n'))
+  await meanwhile(
+    () => {
+      put('app/main.go', importing('lib/x'))
+      put('app/go.mod', 'module app\n\ngo 1.21\n\nrequire lib v0.0.0\n\nreplace lib => ../lib\n')
+    },
+    () => {
+      put('lib/go.mod', 'module lib\n')
+      put('lib/x/x.go', 'package x\n')
+    },
+  )
+  await tells('an edit in the folder of a replace that came', () => put('lib/x/x.go', 'package x\n// edited\n'))
 })
 
 sees('what Go is told beside the tree', async ({ put, watch, tells, failed }) => {
