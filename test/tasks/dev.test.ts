@@ -214,7 +214,7 @@ dev.needing('script')(
       ])
       let out = ''
       child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
-      await until('the edit', () => / ok\x1b\[0m\r?\n/.test(out), 60)
+      await until('the edit', () => /\x1b\[1;32m[^\x1b]* ok\x1b\[0m\r?\n/.test(out), 60)
       child.stdin?.write('\x03')
       await said
       // each drawing of the open line begins anew
@@ -293,6 +293,26 @@ dev('one’s own swap is no news, however long SETTLE is; a plain copy is, and s
   assert.not.match(told.err(), /killed & restarted|── started ──/)
   writeFileSync(`${loop.bin}-dev`, program({ version: 'copied' }), { mode: 0o755 })
   await until('the copy', () => /^local \| ── killed & restarted ──$/m.test(told.err()))
+  assert.is((await told.end()).code, 130)
+})
+
+dev("one's own swap costs no call of the agent", async (loop) => {
+  const log = loop.copy.file('asked', '')
+  const agent = loop.copy.read('agent/hotswap-dev')
+  loop.copy.file('agent/hotswap-dev', agent.replace('\n', `\ncase $1 in rows | status) echo "$1" >>'${log}' ;; esac\n`))
+  const told = await running(loop)
+  await told.until(1)
+  const settled = async () => {
+    const before = loop.copy.read('asked')
+    await pause(1.5)
+    return before === loop.copy.read('asked')
+  }
+  await until('an agent that is asked no more, about its start', settled)
+  const before = loop.copy.read('asked')
+  loop.copy.file(main, `${loop.copy.read(main)}\n// own\n`)
+  await told.until(2)
+  await until('an agent that is asked no more', settled)
+  assert.is(loop.copy.read('asked'), before)
   assert.is((await told.end()).code, 130)
 })
 
