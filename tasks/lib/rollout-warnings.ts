@@ -115,7 +115,8 @@ export function inTheWay(object: unknown, selector: string, pods: readonly unkno
     const { below, holds, why, after } = obstacle
     const value = at(object, 'spec', ...below)
     const isStep = below[0] === 'strategy'
-    const isInVain = isStep ? isPaused : holds !== isOnDelete || hasOldPods(object, pods)
+    // pods that come for the first time are new, whatever the strategy
+    const isInVain = isStep ? isPaused : holds === isTrue || hasOldPods(object, pods)
     if (!holds(value) || below[0] === 'replicas' || !isInVain) continue
     const reason = isStep && state.length > 0 ? `${why(value)}, and it is paused (${state.join(', ')})` : why(value)
     return says(reason, after(object, selector))

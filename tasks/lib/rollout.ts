@@ -90,7 +90,8 @@ async function chosenOf(cluster: Cluster, manifest: Manifest, selection: Selecti
   const { mine, own, shared } = selection
   if (mine.length + own.length === manifest.objects.length) return { from: manifest.file }
   const there = await live(cluster, shared).catch((error: unknown) => {
-    if (!(error instanceof UserError) || !error.message.includes('forbidden')) throw error
+    if (!(error instanceof UserError)) throw error
+    if (!error.message.includes('forbidden')) return [] // a kind that is not there: apply says so
     say(`warning: what is not for ${names(mine)} alone stays as it is: ${error.message}`)
     return shared
   })
@@ -220,7 +221,10 @@ export async function rollOutDev(there: OnCluster, chosen: Settings): Promise<vo
 
 /** Those objects that are not in the cluster: they are named, as they will be made. */
 async function missingOf(cluster: Cluster, objects: readonly unknown[]): Promise<readonly unknown[]> {
-  const there = await live(cluster, objects)
+  const there = await live(cluster, objects).catch((error: unknown) => {
+    if (error instanceof UserError) return objects // apply says it better
+    throw error
+  })
   const missing = objects.filter((object) => !there.some((each) => isSame(each, object)))
   if (missing.length > 0)
     say(`not in namespace ${cluster.namespace} yet, made there now: ${missing.map(nameOf).join(', ')}`)

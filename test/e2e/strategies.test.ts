@@ -87,6 +87,9 @@ strategies('a StatefulSet with a partition', async ({ it }) => {
     await refused(it),
     /^error: StatefulSet hello: partition 1: pods below it stay as they are - set it to 0 in MANIFEST for development, then npm run generate-deployment-dev && npm run switch-dev$/,
   )
+  // made anew, all of its pods are dev pods
+  await it.kubectl(['delete', 'statefulset', 'hello', '--cascade=foreground'])
+  assert.is((await it.run('switch-dev')).stderr.match(/: the agent answers \(running, /g)?.length, 2)
 })
 
 strategies('a Deployment that is paused, with pods or without', async ({ it }) => {
@@ -128,6 +131,14 @@ strategies('a SELECTOR that does not match the pods is said, and not to run swit
     await refused(it, 2),
     'error: Deployment hello: up, and SELECTOR=app=other matches none of its pods - put into .env: SELECTOR=app=hello',
   )
+})
+
+strategies('a kind that the cluster does not have is said before anything is changed', async ({ it }) => {
+  await prepared(it, 'Deployment', '  replicas: 1\n')
+  const text = it.checkout.read(file)
+  it.checkout.file(file, `${text}---\napiVersion: example.com/v1\nkind: Watcher\nmetadata: {name: hello}\n`)
+  assert.match(await refused(it), /^error: .*no matches for kind "Watcher" in version "example\.com\/v1"/)
+  assert.not.match(await it.kubectl(['get', 'deployment', 'hello', '-o', 'json']), /hotswap-dev/)
 })
 
 // --- kinds of others, whose controllers are not there: the test says what they would
