@@ -37,6 +37,12 @@ export function complaint(stderr: string): Complaint {
   }
   const own = kubeconfig(lines)
   if (own !== undefined) return own
+  const [, space] = /namespaces "([^"]+)" not found/.exec(line) ?? []
+  if (space !== undefined)
+    return what(
+      `there is no namespace ${space}`,
+      `kubectl create namespace ${space}, or name another one in .env: KUBE_NAMESPACE=…`,
+    )
   if (/pods? "[^"]+" not found/i.test(line)) return what('the pod is gone')
   if (/executable file .*not found|(?:exec|runtime)\b.*no such file or directory/i.test(line))
     return what(

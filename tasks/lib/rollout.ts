@@ -227,7 +227,7 @@ async function missingOf(cluster: Cluster, objects: readonly unknown[]): Promise
   })
   const missing = objects.filter((object) => !there.some((each) => isSame(each, object)))
   if (missing.length > 0)
-    say(`not in namespace ${cluster.namespace} yet, made there now: ${missing.map(nameOf).join(', ')}`)
+    say(`not in namespace ${cluster.namespace} yet, to be made there: ${missing.map(nameOf).join(', ')}`)
   return missing
 }
 

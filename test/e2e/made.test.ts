@@ -39,13 +39,13 @@ made('is made in the namespace of the context, which is said; switch-prod takes 
   assert.match(
     stderr,
     new RegExp(
-      `^not in namespace ${it.namespace} yet, made there now: Deployment hello, Service hello, ConfigMap hello, PersistentVolumeClaim hello$`,
+      `^not in namespace ${it.namespace} yet, to be made there: Deployment hello, Service hello, ConfigMap hello, PersistentVolumeClaim hello$`,
       'm',
     ),
   )
   assert.match(stderr, /: the agent answers \(running, /)
   const again = await it.run('switch-dev', [], { env })
-  assert.not.match(again.stderr, /made there now/)
+  assert.not.match(again.stderr, /to be made there/)
 
   const back = await it.run('switch-prod', [], { env })
   for (const name of ['deployment.apps/hello', 'service/hello', 'configmap/hello'])

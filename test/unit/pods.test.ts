@@ -244,6 +244,10 @@ pods('a complaint is one line with the next step', () => {
       'The connection to the server 127.0.0.1:1 was refused - did you specify the right host or port?',
       /^the cluster cannot be reached \(The connection to the server 127\.0\.0\.1:1 was refused\) - is it up\? kubectl cluster-info$/,
     ],
+    [
+      'Error from server (NotFound): error when creating "m.yml": namespaces "shop" not found',
+      /^there is no namespace shop - kubectl create namespace shop, or name another one in \.env: KUBE_NAMESPACE=/,
+    ],
     // what a pod's own programs lack is no program that is missing there
     ['cat: /x: No such file or directory', /^cat: \/x: No such file or directory$/],
     [
