@@ -149,8 +149,8 @@ export async function watch(
     // new folder, and what has changed since, is looked at again
     const folders = new Set(list.folders)
     for (const [path, state] of now) {
-      const isNew = folders.has(path) || changedAt(path) > begin
-      now.set(path, seen.get(path) ?? (isNew ? '' : state))
+      const isNew = () => folders.has(path) || changedAt(path) > begin
+      now.set(path, seen.get(path) ?? (isNew() ? '' : state))
     }
     seen = now
     listings = listingsOf(listings, begin)

@@ -174,6 +174,24 @@ sees('what an edit brings into the build', async ({ put, remove, link, watch, te
   })
 })
 
+sees('a header, a folder behind a link, and a file that a tag leaves out', async ({ put, link, watch, tells }) => {
+  put('app/go.mod', 'module app\n\ngo 1.21\n')
+  put('app/main.go', 'package main\n\nimport (\n\t_ "app/c"\n\t_ "app/linked"\n)\n\nfunc main() {}\n')
+  put('app/windows.go', '//go:build windows\n\npackage main\n')
+  put('app/c/c.go', 'package c\n\n// #include "x.h"\nimport "C"\n')
+  put('app/c/plain.go', 'package c\n')
+  put('app/c/x.h', '')
+  put('store/a.go', 'package linked\n')
+  link('../store', 'app/linked')
+  await watch()
+  await tells('a header', () => put('app/c/x.h', '#define X 1\n'))
+  await tells('an edit behind the link', () => put('store/a.go', 'package linked\n// edited\n'))
+  await tells('a new file behind the link', () => put('store/b.go', 'package linked\n'))
+  await tells('an edit of what the tag leaves out', () =>
+    put('app/windows.go', '//go:build windows\n\npackage main\n//\n'),
+  )
+})
+
 sees('another folder behind the link that is GO_DIR', async ({ put, link, watch, tells }) => {
   for (const version of ['v1', 'v2']) {
     put(`${version}/go.mod`, 'module app\n\ngo 1.21\n')
@@ -216,10 +234,14 @@ sees('what changes while Go is asked', async ({ put, watch, tells, meanwhile }) 
 sees('what Go is told beside the tree', async ({ put, watch, tells, failed }) => {
   await Promise.allSettled([...earlier]) // they would see it too
   put('app/go.mod', 'module app\n\ngo 1.21\n')
-  put('app/main.go', bare)
+  put('app/main.go', importing('app/c'))
+  put('app/c/c.go', 'package c\n\nimport "C"\n')
+  put('app/c/x.c', '')
   put('app/late/l.go', 'package late\n')
   put('app/tagged.go', '//go:build special\n\npackage main\n\nimport _ "app/late"\n')
+  process.env.CGO_ENABLED = '1' // without, go reads no C
   await watch()
+  await tells('a C source', () => put('app/c/x.c', 'int x;\n'))
   await tells('go env -w', () => writeFileSync(join(scratch, 'goenv'), 'GOFLAGS=-trimpath\n'))
   // what no watch can see: only a list that is asked for after the failed build names it
   await tells('what the list lacked as a build failed', () => {
