@@ -28,7 +28,7 @@ await task(about, async ({ operands }) => {
     const { sandboxWrapper, startSandbox } = await import('./lib/local.ts')
     const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
     say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
-    say(`what the program prints is in .hotswap/local/${basename(chosen.binaryPath)}.log`)
+    say(`what the program prints is in .hotswap/local/hotswap-dev-${basename(chosen.binaryPath)}.log`)
   } else {
     await (await import('./lib/rollout.ts')).rollOutDev(there, chosen)
     const { pods } = await there.pods()

@@ -55,7 +55,7 @@ export function localTarget(sandbox: Sandbox): Target {
     forward: async (_, port) => ({ port, ended: new Promise(() => undefined), close: () => undefined }),
     logs: (_, from) => {
       // the program's output and the table are two files here; a file that is capped meanwhile is followed by its name
-      const name = join(folder, `${basename(binary)}.log`)
+      const name = join(folder, `hotswap-dev-${basename(binary)}.log`)
       const [own, table] =
         from === 'start' ? ['-c+1', '-n+1'] : from === 'now' ? ['-n0', '-n0'] : [`-c+${from.byte + 1}`, '-n1']
       const both = 'tail "$1" -F "$2" & tail "$3" -F "$4" & wait'

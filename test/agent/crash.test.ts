@@ -60,7 +60,7 @@ crash('within SETTLE is told at once, and one at its very end is seen', async (b
   assert.is(receipt.result, 'rolled-back')
   assert.match(receipt.log ?? '', /ends v2/)
   assert.ok(agent.out.toString().includes('ready v2'))
-  const early = fs.statSync(path.join(box.work, 'prog.log')).size
+  const early = fs.statSync(path.join(box.work, 'hotswap-dev-prog.log')).size
   assert.ok(early > 0 && seconds(began) >= 2)
 })
 

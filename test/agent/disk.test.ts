@@ -246,7 +246,7 @@ disk(
     fs.chmodSync(box.dir, 0o755)
     fs.chownSync(box.app, uid, uid)
     const bin = path.join(box.app, `prog-${process.pid}-${box.shell.name}`)
-    const log = `/tmp/${path.basename(bin)}.log`
+    const log = `/tmp/hotswap-dev-${path.basename(bin)}.log`
     box.also(log, '/tmp/hotswap-dev.log')
     const { agent } = await box.serving({}, { through: asNobodyKnown, bin })
     const { receipt } = await box.status({ through: asNobodyKnown, bin })

@@ -26,6 +26,7 @@ export interface Plan {
   readonly delay?: number
   readonly termCode?: number
   readonly listens?: string
+  readonly owns?: string
 }
 
 /** The program as a file's bytes, `size` bytes long where that is more than it needs. */

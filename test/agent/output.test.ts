@@ -9,7 +9,7 @@ import { tookLess } from '../lib/pace.ts'
 
 const output = cases('output')
 
-const log = (box: Box) => fs.readFileSync(path.join(box.work, 'prog.log'), 'latin1')
+const log = (box: Box) => fs.readFileSync(path.join(box.work, 'hotswap-dev-prog.log'), 'latin1')
 
 const runs = 60
 const abreast = 3
@@ -35,7 +35,7 @@ output(
       const count = (text: string, line: RegExp) => [...text.matchAll(line)].length
       const table = fs.readFileSync(path.join(cwd, 'hotswap-dev.log'), 'latin1')
       const crashes = count(table, /\tcrashed\t/g) // more than the uploads: between two, the agent tries the last one again
-      const log = fs.readFileSync(path.join(cwd, `prog${number}.log`), 'latin1')
+      const log = fs.readFileSync(path.join(cwd, `hotswap-dev-prog${number}.log`), 'latin1')
       for (const text of [agent.out.toString(), log]) {
         const last = count(text, /^line 200 of 200$/gm)
         assert.ok(last === crashes || last === crashes + 1, `${last} last words of ${crashes} crashes`)
@@ -47,17 +47,28 @@ output(
   { limit: 200 },
 )
 
-output('goes to stdout at once and to NAME.log, stdout and stderr merged in order', async (box) => {
+output('goes to stdout at once and to hotswap-dev-NAME.log, stdout and stderr merged in order', async (box) => {
   const { agent } = await box.serving({ lines: 50 })
   const expected = Array.from({ length: 50 }, (_, i) => `line ${i + 1} of 50\n`).join('')
   assert.ok(agent.out.toString().includes(`${expected}ready v1`))
-  await until(() => log(box).includes(`${expected}ready v1`), 1, 'the same in prog.log')
+  await until(() => log(box).includes(`${expected}ready v1`), 1, 'the same in the log')
   const before = Date.now()
   agent.kill('SIGHUP')
   await agent.prints('got hangup v1', 1)
   assert.ok(await tookLess(seconds(before), 1))
-  await until(() => log(box).includes('got hangup v1'), 1, 'the same in prog.log')
+  await until(() => log(box).includes('got hangup v1'), 1, 'the same in the log')
   assert.is(agent.err.toString(), '')
+})
+
+output('leaves a log of its own name to the program that writes one', async (box) => {
+  const own = () => fs.readFileSync(path.join(box.work, 'prog.log'), 'latin1')
+  const { agent } = await box.serving({ owns: 'prog.log', flood: 12_000_000 })
+  await until(() => log(box).includes('flood over'), 20, 'the end in the log')
+  await until(() => own() === 'first\nlast\n', 5, 'the program has written its log')
+  await box.put({ version: 'v2', owns: 'prog.log' })
+  await agent.ready('v2')
+  assert.is(own(), 'first\nlast\nfirst\nlast\n')
+  assert.not(fs.existsSync(path.join(box.work, 'prog.log.1')))
 })
 
 output(

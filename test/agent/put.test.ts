@@ -86,7 +86,7 @@ put.needing('gzip', 'setsid')('greets with what runs, what it can decode and whe
   assert.ok(greeting.decodes?.split(',').includes('raw') && greeting.decodes.split(',').includes('gzip'))
   assert.is(greeting.writable, 'yes')
   assert.match(greeting.agent ?? '', /^\S+ \d+$/)
-  assert.is(greeting.logfile, path.join(box.work, 'prog.log'))
+  assert.is(greeting.logfile, path.join(box.work, 'hotswap-dev-prog.log'))
   assert.match(greeting.free ?? '', /^\d+$/)
   assert.is(greeting.wrapper, undefined)
   assert.is(greeting.prev, undefined)

@@ -81,19 +81,22 @@ for (const mode of modes) {
     },
   )
 
-  walk('the log table stands in kubectl logs and in hotswap-dev.log, the output in hello.log', async ({ it }) => {
-    const [pod = ''] = await it.pods()
-    const rows = (text: string) => text.split('\n').filter((line) => /\tkilled & restarted\t/.test(line))
-    const said = await it.kubectl(['logs', pod])
-    assert.match(said, /^DATE\tTYPE\tUSER\tFILE\tMESSAGE\tEVENTS$/m)
-    assert.match(
-      rows(said)[0] ?? '',
-      /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\tINFO\t(?:root|4321)\thello-dev\tkilled & restarted\tPUT$/,
-    )
-    const log = (name: string) => it.sh(pod, `while IFS= read -r line; do echo "$line"; done <${logs}/${name}.log`)
-    assert.equal(rows(await log('hotswap-dev')), rows(said))
-    assert.match(await log('hello'), /version \S+: ready on/)
-  })
+  walk(
+    'the log table stands in kubectl logs and in hotswap-dev.log, the output in hotswap-dev-hello.log',
+    async ({ it }) => {
+      const [pod = ''] = await it.pods()
+      const rows = (text: string) => text.split('\n').filter((line) => /\tkilled & restarted\t/.test(line))
+      const said = await it.kubectl(['logs', pod])
+      assert.match(said, /^DATE\tTYPE\tUSER\tFILE\tMESSAGE\tEVENTS$/m)
+      assert.match(
+        rows(said)[0] ?? '',
+        /^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\tINFO\t(?:root|4321)\thello-dev\tkilled & restarted\tPUT$/,
+      )
+      const log = (name: string) => it.sh(pod, `while IFS= read -r line; do echo "$line"; done <${logs}/${name}.log`)
+      assert.equal(rows(await log('hotswap-dev')), rows(said))
+      assert.match(await log('hotswap-dev-hello'), /version \S+: ready on/)
+    },
+  )
 
   walk('a plain kubectl cp of BINARY-dev works too', async ({ it }) => {
     it.edit('good evening, version ')
@@ -120,7 +123,7 @@ for (const mode of modes) {
     assert.match(await it.answer(pod), /^good night, version /)
     assert.is(await session, 'still here\n')
     const places = ['hello', 'hello-prev', '.hotswap-hello'].map((name) => `${folder}/${name}`)
-    const all = [...places, `${logs}/hello.log`, `${logs}/hotswap-dev.log`]
+    const all = [...places, `${logs}/hotswap-dev-hello.log`, `${logs}/hotswap-dev.log`]
     const there = 'for file; do [ ! -e "$file" ] || echo "$file"; done'
     const asked = (paths: readonly string[]) => it.sh(pod, `set -- ${paths.join(' ')}; ${there}`)
     assert.is(await asked(all), `${all.join('\n')}\n`)

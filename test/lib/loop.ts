@@ -203,7 +203,7 @@ export class Loop {
 
   /** What switch-dev says where all is well. */
   switched(fate: string): Said {
-    const log = `what the program prints is in .hotswap/local/${basename(this.binaryPath)}.log`
+    const log = `what the program prints is in .hotswap/local/hotswap-dev-${basename(this.binaryPath)}.log`
     return { code: 0, stdout: '', stderr: `${where}${fate}\n${log}\nnext: npm run build && npm run deploy-dev\n` }
   }
 

@@ -134,7 +134,7 @@ status('--json gives the whole receipt as one line', async (loop) => {
     sha256: sha256(v1),
     proof: 'exe',
     writable: 'yes',
-    logfile: 'DIR/.hotswap/local/hello.log',
+    logfile: 'DIR/.hotswap/local/hotswap-dev-hello.log',
     log: [],
     ...(which('setsid') ? {} : { group: 'no' }),
   })

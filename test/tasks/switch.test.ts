@@ -9,7 +9,7 @@ const change = cases('switch-dev and switch-prod')
 
 const v1 = program({ version: 'v1' })
 const talk = (stderr: string) => ({ code: 0, stdout: '', stderr: where + stderr })
-const log = (loop: Loop) => readFileSync(join(loop.folder, 'hello.log'), 'utf8')
+const log = (loop: Loop) => readFileSync(join(loop.folder, 'hotswap-dev-hello.log'), 'utf8')
 
 change('switch-dev starts the agent, which outlives the task; again, it runs already', async (loop) => {
   loop.installed(v1)

@@ -32,6 +32,20 @@ type plan struct {
 	Delay      float64  `json:"delay"`      // seconds that the clean end takes
 	Listens    string   `json:"listens"`    // listens on this unix socket, and leaves its file behind
 	TermCode   int      `json:"termCode"`   // exit code of the clean end
+	Owns       string   `json:"owns"`       // keeps a log of its own in this file: a line at the start, and one after the flood
+}
+
+// Adds a line to a log of the program's own.
+func own(name, line string) {
+	if name == "" {
+		return
+	}
+	file, err := os.OpenFile(name, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		panic(err)
+	}
+	defer file.Close()
+	fmt.Fprintln(file, line)
 }
 
 func main() {
@@ -45,6 +59,7 @@ func main() {
 	default:
 		signal.Notify(signals, syscall.SIGTERM)
 	}
+	own(p.Owns, "first")
 	if p.Show {
 		show("args", os.Args)
 		show("env", os.Environ())
@@ -80,6 +95,7 @@ func main() {
 	if p.Flood > 0 {
 		flood(p.Flood)
 	}
+	own(p.Owns, "last")
 	var end <-chan time.Time
 	if p.Dies != nil {
 		end = time.After(seconds(*p.Dies))
