@@ -10,13 +10,23 @@ const dev = cases('dev goes on')
 
 const main = 'svc/main.go'
 
+/** The folder, or if go is in it, one with links to all else. */
+function withoutGo(folder: string, place: string): string {
+  if (find(join(folder, 'go')) === undefined) return folder
+  mkdirSync(place)
+  for (const name of readdirSync(folder)) if (name !== 'go') symlinkSync(join(folder, name), join(place, name))
+  return place
+}
+
 /** dev on a module of its own, with a PATH and a TMPDIR of its own, after its first edit. */
 async function running(loop: Loop) {
   loop.copy.file('svc/go.mod', 'module svc\n\ngo 1.21\n')
   loop.copy.file(main, loop.copy.read('examples/hello/main.go'))
   mkdirSync(join(loop.dir, 'tmp'))
   symlinkSync(find('go') ?? '', join(loop.dir, 'fakes/go'))
-  const others = (process.env.PATH ?? '').split(':').filter((folder) => find(join(folder, 'go')) === undefined)
+  const others = (process.env.PATH ?? '')
+    .split(':')
+    .map((folder, at) => withoutGo(folder, join(loop.dir, `tools${at}`)))
   Object.assign(loop.env, {
     PATH: [join(loop.dir, 'fakes'), ...others].join(':'),
     TMPDIR: join(loop.dir, 'tmp'),
