@@ -589,7 +589,7 @@ put('works where paths have spaces', async (box) => {
   assert.ok(proc.runs(await agent.ready('v3'), bin))
   const crash = await box.put({ version: 'v4', dies: 0, code: 3 }, { bin })
   assert.is(crash.receipt.result, 'rolled-back')
-  assert.is((await box.status({ bin })).receipt.logfile, path.join(folder, "it's a program.log"))
+  assert.is((await box.status({ bin })).receipt.logfile, path.join(folder, "hotswap-dev-it's a program.log"))
 })
 
 put('works with a path that is relative, or found through a link', async (box) => {
