@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { meaning } from './complaint.ts'
 import { at, text } from './json.ts'
 import { sorted } from './pods.ts'
-import { remember, remembered } from './remembered.ts'
+import { workloadObjects } from './remembered.ts'
 import { namespacesOf, type Meaning } from './selection.ts'
 import { environment, type Settings } from './settings.ts'
 import { start, UserError } from './task.ts'
@@ -104,8 +104,7 @@ async function namespacesIn([manifest = '', ...others]: readonly string[], meani
   let found: string[] = []
   const source = existsSync(manifest) ? readFileSync(manifest, 'utf8') : ''
   if (source.includes('namespace')) {
-    const objects = remembered(source) ?? remember(source, (await import('./objects.ts')).manifestOf(manifest).objects)
-    found = namespacesOf({ objects }, meaning)
+    found = namespacesOf({ objects: await workloadObjects(manifest, source) }, meaning)
   }
   return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others, meaning)
 }
