@@ -25,16 +25,13 @@ await task(about, async ({ operands }) => {
   const { prodImage, devImage } = images ?? chosen
   const { manifest, manifestDev, injectImage } = chosen
   const file = piped ? 'standard input' : manifest
-  const words = () =>
-    say(`${file} · ${prodImage} ${devImage === '' ? `with the agent, and tools of ${injectImage}` : `→ ${devImage}`}`)
+  if (!piped) unlessSame(chosen)
+  say(`${file} · ${prodImage} ${devImage === '' ? `with the agent, and tools of ${injectImage}` : `→ ${devImage}`}`)
   if (piped) {
-    words()
     const dev = generate(await readInput(), optionsOf(chosen, file, images))
     sayMade(dev)
     process.stdout.write(dev.text)
   } else {
-    unlessSame(chosen)
-    words()
     sayMade(makeDevManifest(chosen, images))
     process.stdout.write(`${manifestDev}\n`)
   }

@@ -74,7 +74,7 @@ for (const taken of ['the file of the lock', 'the lock', 'the state'])
     await upload.greeted()
     upload.send(header(next, { version: 'mine' }))
     upload.send(next.subarray(0, 1000))
-    await until(() => box.holders().length === 1, 5, 'the lock')
+    await until(() => box.holders().length === 1 && fs.existsSync(box.part), 5, 'the lock and the partial file')
     const place = { 'the lock': path.join(box.state, 'lock'), 'the state': box.state }[taken]
     fs.rmSync(place ?? path.join(box.state, 'lock', box.holders()[0] ?? ''), { recursive: true })
     upload.send(next.subarray(1000))

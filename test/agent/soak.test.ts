@@ -7,7 +7,7 @@ import * as proc from './proc.ts'
 
 const soak = cases('soak')
 
-const swaps = 40 // npm run bench -- --soak does more
+const swaps = 20 // npm run bench -- --soak does more
 
 soak(
   `${swaps} swaps in a row leave no process, file or descriptor over`,

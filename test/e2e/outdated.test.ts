@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { suite } from '../lib/suite.ts'
 import { cluster, until } from './cluster.ts'
-import { modes, production, project, type Project } from './project.ts'
+import { firstEdit, modes, production, project, type Project } from './project.ts'
 
 const [, , injected] = modes
 const outdated = suite<{ it: Project }>('a dev manifest and the settings')
@@ -29,13 +29,7 @@ outdated('three values in a fresh clone: dev generates, switches, builds and dep
   it.checkout.file('.env', `GO_DIR=elsewhere/hello\nMANIFEST=elsewhere/hello/deployment.yml\nKUBE_CONTEXT=${context}\n`)
   // what this cluster needs: it has many namespaces, and no registry
   const own = { KUBECONFIG: kubeconfig, KUBE_NAMESPACE: it.namespace, INJECT_IMAGE: 'local/busybox:1' }
-  const { child, ended } = it.checkout.launch('dev', ['--json'], { env: own, limit: 200_000 })
-  let told = ''
-  child.stdout?.on('data', (chunk: Buffer) => void (told += chunk.toString()))
-  await until('the first edit', 150, async () => told.includes('"event":"edit"') || child.exitCode !== null)
-  child.kill('SIGINT')
-  const { stdout, stderr } = await ended
-  assert.match(stdout, /"event":"edit".*"result":"ok"/, stdout + stderr)
+  const { stderr } = await firstEdit(it, own)
   assert.match(stderr, new RegExp(`^${path} is not there yet: npm run generate-deployment-dev$`, 'm'))
   assert.match(stderr, /^1 of 1 containers changed$/m)
   it.set({})

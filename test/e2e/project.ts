@@ -245,3 +245,15 @@ export async function switched({ namespace: space, mode, run }: Project): Promis
   await run('generate-deployment-dev')
   await run('switch-dev')
 }
+
+/** Runs dev until it has told of its first edit, which has to go well; returns what it has said. */
+export async function firstEdit({ checkout }: Project, env: Record<string, string>): Promise<Ended> {
+  const { child, ended } = checkout.launch('dev', ['--json'], { env, limit: 200_000 })
+  let told = ''
+  child.stdout?.on('data', (chunk: Buffer) => void (told += chunk.toString()))
+  await until('the first edit', 150, async () => told.includes('"event":"edit"') || child.exitCode !== null)
+  child.kill('SIGINT')
+  const said = await ended
+  assert.match(said.stdout, /"event":"edit".*"result":"ok"/, said.stdout + said.stderr)
+  return said
+}

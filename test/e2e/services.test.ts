@@ -5,7 +5,7 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { suite } from '../lib/suite.ts'
 import { cluster, httpGet, loadImage, podURL, removeImages, tool, until } from './cluster.ts'
-import { modes, project, type Project } from './project.ts'
+import { firstEdit, modes, project, type Project } from './project.ts'
 
 interface Service {
   readonly name: string
@@ -181,14 +181,7 @@ for (const service of services) {
       } else await it.run('generate-deployment-dev')
       if (sidecars) {
         // it brings up the dev pods by itself
-        const env = { KUBECONFIG: (await cluster()).kubeconfig }
-        const { child, ended } = it.checkout.launch('dev', ['--json'], { env, limit: 200_000 })
-        let told = ''
-        child.stdout?.on('data', (chunk: Buffer) => void (told += chunk.toString()))
-        await until('the first edit', 150, async () => told.includes('"event":"edit"') || child.exitCode !== null)
-        child.kill('SIGINT')
-        const { stdout, stderr } = await ended
-        assert.match(stdout, /"event":"edit".*"result":"ok"/, stdout + stderr)
+        await firstEdit(it, { KUBECONFIG: (await cluster()).kubeconfig })
       }
       const { stderr } = await it.run('switch-dev')
       const pods = await it.pods(`app=${name}`)

@@ -9,7 +9,11 @@ import { agentContainers, isSame, named, type Workload } from '../yaml/workloads
 
 /** The objects that are in the cluster, as it has them. Throws UserError. */
 export async function live(cluster: Cluster, wanted: readonly unknown[]): Promise<unknown[]> {
-  const names = wanted.filter((object) => text(object, 'metadata', 'name') !== '').map(named)
+  return there(cluster, wanted.filter((object) => text(object, 'metadata', 'name') !== '').map(named))
+}
+
+/** Those of these names that are there. */
+async function there(cluster: Cluster, names: readonly string[]): Promise<unknown[]> {
   if (names.length === 0) return []
   const answer = await cluster.read(['get', ...names, '--ignore-not-found', '-o', 'json'])
   if (answer.trim() === '') return []
@@ -74,12 +78,8 @@ export async function noteMade(cluster: Cluster, workload: unknown, wanted: read
  */
 export async function takeAway(cluster: Cluster, workload: unknown): Promise<void> {
   const made = madeWith(workload)
-  if (made.size === 0) return
-  const answer = await cluster.read(['get', ...made.keys(), '--ignore-not-found', '-o', 'json'])
-  const found: unknown = answer.trim() === '' ? undefined : JSON.parse(answer)
-  const there = text(found, 'kind') === 'List' ? items(found) : [found]
   const own = named(workload)
-  const gone = there.filter((object) => {
+  const gone = (await there(cluster, [...made.keys()])).filter((object) => {
     const isItself = named(object) === own
     return isItself ? isMade(workload) : made.get(named(object)) === text(object, 'metadata', 'uid')
   })

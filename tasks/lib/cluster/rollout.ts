@@ -124,13 +124,13 @@ function immutable(complaint: string, mine: readonly Workload[]): Workload | und
 /**
  * Waits until every workload is up, says what is awaited when that changes; returns them as they are then. Throws UserError
  * where they will not come up by themselves, and at the limit, with the reason from the pods' own state.
- * @param stuck is asked now and then why waiting is in vain.
+ * @param stuck is asked now and then why waiting is in vain, with the pods of SELECTOR.
  */
 async function settled(
   cluster: Cluster,
   mine: readonly Workload[],
   selector: string,
-  stuck: () => Promise<string | undefined> = async () => undefined,
+  stuck: (pods: readonly unknown[]) => Promise<string | undefined> = async () => undefined,
 ): Promise<readonly unknown[]> {
   const names = mine.filter(({ kind }) => kind !== 'Pod').map(({ object }) => named(object))
   if (names.length === 0) return []
@@ -160,7 +160,7 @@ async function settled(
     said.add(now)
     if (!hopeless(now)) hopeful = Date.now()
     if (Date.now() - asked > stands) {
-      const fault = await stuck()
+      const fault = await stuck(pods)
       if (fault !== undefined) throw new UserError(fault)
       asked = Date.now()
     }
@@ -205,7 +205,7 @@ export async function rollOutDev(there: OnCluster, chosen: Settings): Promise<vo
     const made = missing.filter((each) => each === object || (object === first?.object && own.includes(each)))
     if (made.length > 0) await noteMade(cluster, object, made)
   }
-  const up = await settled(cluster, mine, selector, async () => (await unpulled(there, chosen)) ?? withoutBinary(there))
+  const up = await settled(cluster, mine, selector, async (pods) => unpulled(pods, chosen) ?? withoutBinary(there))
   const empty = up.map(withoutPods)
   const [why] = empty
   if (why !== undefined && !empty.includes(undefined)) throw new UserError(why)
@@ -233,11 +233,7 @@ function unmatched(mine: readonly Workload[], selector: string): UserError {
 }
 
 /** An image of the settings that the nodes do not get, by its key; undefined where there is none. */
-async function unpulled(
-  { cluster }: OnCluster,
-  { selector, injectImage, devImage }: Settings,
-): Promise<string | undefined> {
-  const pods = items(JSON.parse(await cluster.read(['get', 'pods', '-l', selector, '-o', 'json'])))
+function unpulled(pods: readonly unknown[], { injectImage, devImage }: Settings): string | undefined {
   for (const { image, why } of pods.flatMap(withoutImage)) {
     if (image === injectImage && devImage === '')
       return `INJECT_IMAGE=${image} cannot be pulled (${why}) - put an image with a static busybox into .env that the nodes can pull: INJECT_IMAGE=REGISTRY/busybox:stable-musl, then npm run switch-dev`

@@ -55,7 +55,8 @@ export function parcelFrom(file: string, { bytes, sha256 }: Binary, version?: st
   let wanted = true
   return {
     machine: facts.machine,
-    debug: isForDebugger(bytes, sha256),
+    // what a build meant is recorded; of one from elsewhere, which may hold symbols all the same, Go's own record tells
+    debug: buildOf(sha256)?.debug ?? (facts.debug && isUnoptimized(bytes)),
     bytes,
     sha256,
     version: version ?? buildOf(sha256)?.version ?? '',
@@ -74,12 +75,6 @@ export function parcelFrom(file: string, { bytes, sha256 }: Binary, version?: st
     },
     drop: () => void (wanted = false),
   }
-}
-
-/** What a build meant is recorded; of one from elsewhere, which may hold symbols all the same, Go's own record tells. */
-function isForDebugger(bytes: Buffer, sha256: string): boolean {
-  const facts = elf(bytes)
-  return buildOf(sha256)?.debug ?? ('debug' in facts && facts.debug && isUnoptimized(bytes))
 }
 
 /** What is to be said of a binary that was not built by these tasks and looks like one for a debugger; empty where nothing is. */

@@ -1,9 +1,9 @@
 // Permissions: what the tasks do on a cluster, and whether its server lets this user, as kubectl auth can-i says.
 import { KubectlError } from '../pods/kubectl.ts'
 import { existsSync, readFileSync } from 'node:fs'
-import { text as textAt } from '../frame/json.ts'
+import { text } from '../frame/json.ts'
 import type { Cluster } from '../pods/target.ts'
-import { remember, remembered } from '../yaml/remembered.ts'
+import { workloadObjects } from '../yaml/remembered.ts'
 import { selectionOf, type Meaning } from '../yaml/selection.ts'
 import { UserError } from '../frame/talk.ts'
 import { groupOf } from '../yaml/workloads.ts'
@@ -51,8 +51,7 @@ const usual = ['deployments.apps']
 export async function kindsOf(file: string, meaning: Meaning): Promise<string[]> {
   try {
     if (!existsSync(file)) return usual
-    const text = readFileSync(file, 'utf8')
-    const objects = remembered(text) ?? remember(text, (await import('../yaml/objects.ts')).manifestOf(file).objects)
+    const objects = await workloadObjects(file, readFileSync(file, 'utf8'))
     return [...new Set(selectionOf({ objects, file }, meaning).mine.map(({ object }) => resourceOf(object)))]
   } catch (error) {
     if (error instanceof UserError) return usual
@@ -62,7 +61,7 @@ export async function kindsOf(file: string, meaning: Meaning): Promise<string[]>
 
 /** The resource of an object's kind, as its group names it: `statefulsets.apps`. */
 function resourceOf(object: unknown): string {
-  const kind = textAt(object, 'kind').toLowerCase()
+  const kind = text(object, 'kind').toLowerCase()
   const plural = /(?:s|x|ch|sh)$/.test(kind)
     ? `${kind}es`
     : /[^aeiou]y$/.test(kind)

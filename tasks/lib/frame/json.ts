@@ -10,6 +10,12 @@ export function jsonOf(json: string): unknown {
   }
 }
 
+/** The map of a JSON text; an empty one if it is none: what is kept for speed alone may be damaged. */
+export function recordOf(json: string): Record<string, unknown> {
+  const found = jsonOf(json)
+  return isRecord(found) ? found : {}
+}
+
 /** The value at a path of keys and indices; undefined where there is none. */
 export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
   let here = value

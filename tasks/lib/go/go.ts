@@ -239,8 +239,7 @@ export async function goBuild(settings: Settings, { debug, signal, said, made }:
     env: { ...env, GOTMPDIR: work },
     output: said === undefined ? 'show' : 'read',
     ...(signal === undefined ? {} : { signal }),
-  })
-  cleared()
+  }).finally(cleared) // also if there is no such folder to run it in
   if (signal?.aborted !== true && stderr !== '') said?.(stderr)
   if (exitCode !== 0) {
     rmSync(output, { force: true })

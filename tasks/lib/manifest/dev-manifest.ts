@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { isRecord } from '../frame/json.ts'
+import { isRecord, recordOf } from '../frame/json.ts'
 import { type DevManifest, generate } from './generate.ts'
 import type { DevOptions } from './template.ts'
 import { type Settings, defaults } from '../settings/table.ts'
@@ -126,7 +126,7 @@ function stateOf(chosen: Settings): 'fresh' | 'missing' | 'older' | 'other' | 'p
 }
 
 function known(manifestDev: string): Made | undefined {
-  const found = memories(existsSync(memory) ? readFileSync(memory, 'utf8') : '')[manifestDev]
+  const found = recordOf(existsSync(memory) ? readFileSync(memory, 'utf8') : '')[manifestDev]
   if (!isRecord(found) || typeof found.text !== 'string' || typeof found.of !== 'string') return undefined
   const { prodImage, devImage } = isRecord(found.images) ? found.images : {}
   const images = typeof prodImage === 'string' && typeof devImage === 'string' ? { prodImage, devImage } : undefined
@@ -135,19 +135,9 @@ function known(manifestDev: string): Made | undefined {
 
 function remember(manifestDev: string, made: Made): void {
   try {
-    changeFile(memory, (before) => `${JSON.stringify({ ...memories(before), [manifestDev]: made }, null, 1)}\n`)
+    changeFile(memory, (before) => `${JSON.stringify({ ...recordOf(before), [manifestDev]: made }, null, 1)}\n`)
   } catch {
     // what cannot be written is not remembered
-  }
-}
-
-/** A damaged file is an empty one: it is only a memory. */
-function memories(json: string): Record<string, unknown> {
-  try {
-    const found: unknown = JSON.parse(json)
-    return isRecord(found) ? found : {}
-  } catch {
-    return {}
   }
 }
 

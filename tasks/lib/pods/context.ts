@@ -4,7 +4,7 @@ import { isIP } from 'node:net'
 import { environment } from '../frame/environment.ts'
 import { at, text } from '../frame/json.ts'
 import { kubectl, KubectlError } from './kubectl.ts'
-import { remember, remembered } from '../yaml/remembered.ts'
+import { workloadObjects } from '../yaml/remembered.ts'
 import { namespacesOf, type Meaning } from '../yaml/selection.ts'
 import type { Settings } from '../settings/table.ts'
 import { UserError } from '../frame/talk.ts'
@@ -92,9 +92,7 @@ async function namespacesIn([manifest = '', ...others]: readonly string[], meani
   let found: string[] = []
   const source = existsSync(manifest) ? readFileSync(manifest, 'utf8') : ''
   if (source.includes('namespace')) {
-    const objects =
-      remembered(source) ?? remember(source, (await import('../yaml/objects.ts')).manifestOf(manifest).objects)
-    found = namespacesOf({ objects }, meaning)
+    found = namespacesOf({ objects: await workloadObjects(manifest, source) }, meaning)
   }
   return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others, meaning)
 }

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isRecord, text as textAt } from '../frame/json.ts'
+import { recordOf, text as textAt } from '../frame/json.ts'
 import { root } from '../frame/root.ts'
 import { changeFile } from '../frame/text-file.ts'
 import { workloadsIn } from './workloads.ts'
@@ -19,18 +19,19 @@ export function remembered(text: string): readonly unknown[] | undefined {
   } catch {
     return undefined
   }
-  const known = memories(json)[key(text)]
+  const known = recordOf(json)[key(text)]
   return Array.isArray(known) ? known : undefined
 }
 
 /** Remembers the workloads among a text's objects, and returns them. */
 export function remember(text: string, objects: readonly unknown[]): readonly unknown[] {
   const own = workloadsIn(objects).map(({ object }) => object)
+  const name = key(text)
   const found = objects.filter((object) => own.includes(object) || /Set$|^Deployment$/.test(textAt(object, 'kind')))
   try {
     changeFile(file(), (before) => {
-      const others = Object.entries(memories(before)).filter(([each]) => each !== key(text))
-      return `${JSON.stringify(Object.fromEntries([[key(text), found], ...others].slice(0, kept)))}\n`
+      const others = Object.entries(recordOf(before)).filter(([each]) => each !== name)
+      return `${JSON.stringify(Object.fromEntries([[name, found], ...others].slice(0, kept)))}\n`
     })
   } catch {
     // what cannot be written is not remembered
@@ -38,16 +39,11 @@ export function remember(text: string, objects: readonly unknown[]): readonly un
   return found
 }
 
-function key(text: string): string {
-  return createHash('sha256').update(form).update(text).digest('hex')
+/** The same of a manifest that is read if they are not remembered yet. Throws UserError. */
+export async function workloadObjects(file: string, text: string): Promise<readonly unknown[]> {
+  return remembered(text) ?? remember(text, (await import('./objects.ts')).manifestOf(file).objects)
 }
 
-/** A damaged file is an empty one: it is only a memory. */
-function memories(json: string): Record<string, unknown> {
-  try {
-    const found: unknown = JSON.parse(json)
-    return isRecord(found) ? found : {}
-  } catch {
-    return {}
-  }
+function key(text: string): string {
+  return createHash('sha256').update(form).update(text).digest('hex')
 }
