@@ -382,7 +382,7 @@ function devPod(template: Fields, all: readonly Item[], mode: Mode): void {
     if (mode === 'inject') injected.push(item)
   }
   injectInto(spec, injected)
-  const [first, ...others] = agents
+  const [first] = agents
   if (first) {
     const metadata = (template.metadata ??= {}) as Fields
     const annotations = (metadata.annotations ??= {}) as Fields
@@ -392,11 +392,6 @@ function devPod(template: Fields, all: readonly Item[], mode: Mode): void {
       'hotswap-dev/container': first[0],
     })
     if (first[1]) annotations['hotswap-dev/debug-port'] = first[1]
-    for (const [name, port, binary] of others) {
-      if (port) annotations[`${name}.hotswap-dev/debug-port`] = port
-      if (wordsOf(binary) !== wordsOf(first[2])) annotations[`${name}.hotswap-dev/agent`] = wordsOf(binary)
-      if (binary !== first[2]) annotations[`${name}.hotswap-dev/binary`] = binary
-    }
   }
   if (injected.length > 0) ((template.metadata as Fields).annotations as Fields)['hotswap-dev/script'] = agent
 }

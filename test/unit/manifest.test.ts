@@ -649,7 +649,7 @@ function json(): string {
   return `{${['"hotswap-dev/agent": "[\\"hotswap-dev\\"]"', ...written.slice(1, 3).map((line) => line.replace(/(.*): (.*)/, '"$1": "$2"')), '"hotswap-dev/debug-port": "2345"'].join(', ')}}`
 }
 
-annotations('say of further containers what differs from the first', () => {
+annotations('speak of the first container alone: the command of another says it all', () => {
   const agent = `[/hotswap/bin/busybox, sh, /hotswap/agent/hotswap-dev, -t, '5', -r, 'dlv exec --listen 127.0.0.1:99 {{binPath}} --', --]`
   const { text } = generate(
     deployment(
@@ -657,10 +657,7 @@ annotations('say of further containers what differs from the first', () => {
     ),
     usual,
   )
-  assert.match(
-    text,
-    `${written.join(', ')}, b.hotswap-dev/agent: '["/hotswap/bin/busybox","sh","/hotswap/agent/hotswap-dev"]', b.hotswap-dev/binary: /opt/b, b.hotswap-dev/debug-port: '99'}`,
-  )
+  assert.match(text, `${written.join(', ')}}`)
 })
 
 annotations.run()

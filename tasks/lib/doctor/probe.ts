@@ -7,7 +7,7 @@ import { withoutPipes, type Pod, type Target } from '../pods/target.ts'
 
 export interface Probe {
   /**
-   * `uid`, `clock` (seconds since 1970), `memory` (bytes in use); where Delve is there: `delve` (its version, empty where it
+   * `uid`, `clock` (seconds since 1970); where Delve is there: `delve` (its version, empty where it
    * does not run) and `ptrace` (`yes`, or what Delve said), or else `room` (bytes) where its limit leaves too few to try it;
    * `interpreter` (`yes` or `no`), where one was asked for.
    */
@@ -42,7 +42,7 @@ done
 [ -z "$3" ] || { [ -x "$3" ] && printf 'interpreter=yes\\n'; } || printf 'interpreter=no\\n'
 printf 'uid=%s\\n' "$(id -u)"
 for file in /sys/fs/cgroup/memory.current /sys/fs/cgroup/memory/memory.usage_in_bytes; do
-  [ ! -r "$file" ] || { read -r used <"$file" && printf 'memory=%s\\n' "$used"; }
+  [ ! -r "$file" ] || read -r used <"$file"
 done
 room=$(($2 - \${used:-0}))
 if [ -n "$dlv" ] && [ "$2" != 0 ] && [ $room -le ${delveRoom} ]; then

@@ -1,6 +1,15 @@
 // What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
-import { INJECTED, type AgentCommand, agentCommand, agentWords, delve, isInjected } from '../protocol/command.ts'
-import { entryOf, isEmpty, wordsOf } from '../yaml/entry.ts'
+import {
+  INJECTED,
+  type AgentCommand,
+  agentOf,
+  agentWords,
+  delve,
+  isInjected,
+  runsAgent,
+  wordsOf,
+} from '../protocol/command.ts'
+import { entryOf, isEmpty } from '../yaml/entry.ts'
 import { isSameImage } from '../settings/image.ts'
 import { injectedBinary, injection, userNote } from './inject.ts'
 import { AGENT, BINARY, CONTAINER, DEBUG_PORT, SCRIPT } from '../protocol/annotations.ts'
@@ -38,7 +47,7 @@ const LIMIT = 10
 
 /** The agent that a container runs already. */
 function running({ init, fields }: Container): AgentCommand | undefined {
-  return init ? undefined : agentCommand([...wordsOf(fields.command), ...wordsOf(fields.args)])
+  return init ? undefined : agentOf(fields)
 }
 
 /** Whether a container runs the agent already. */
@@ -192,7 +201,7 @@ function probes({ path, fields }: Container): Change[] {
 /** The agent's variables, where they are not what it takes by itself, or the container may have one of the old name. */
 function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Change[] {
   const env: unknown[] = Array.isArray(fields.env) ? fields.env : []
-  const isDone = agentCommand([...wordsOf(fields.command), ...wordsOf(fields.args)]) !== undefined
+  const isDone = runsAgent(fields)
   const missing: { name: string; value: string }[] = []
   const changes: Change[] = []
   for (const [old, value, usual] of [
@@ -220,7 +229,7 @@ function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Ch
   return [...changes, change]
 }
 
-/** How tasks find the agent: the first container under the plain keys, each other one under `NAME.hotswap-dev/…` where it differs. */
+/** How tasks find the agent of the first container that runs one; that of another they read from its command. */
 function annotations(
   pod: PodTemplate,
   agents: readonly AgentContainer[],
@@ -243,23 +252,16 @@ function annotations(
 }
 
 function wantedAnnotations(agents: readonly AgentContainer[], binaryPath: string): Record<string, string> {
-  const [first, ...others] = agents.map(({ container, agent }) => ({
-    container: typeof container.fields.name === 'string' ? container.fields.name : '',
-    agent: JSON.stringify(agent.agent),
-    binary: agent.binary ?? binaryPath,
-    port: agent.debugPort === undefined ? undefined : String(agent.debugPort),
-  }))
+  const [first] = agents
   if (!first) return {}
-  const wanted: Record<string, string> = { [AGENT]: first.agent, [BINARY]: first.binary }
-  if (first.container) wanted[CONTAINER] = first.container
-  if (first.port) wanted[DEBUG_PORT] = first.port
-  for (const { container, agent, binary, port } of others) {
-    if (!container) continue
-    if (agent !== first.agent) wanted[`${container}.hotswap-dev/agent`] = agent
-    if (binary !== first.binary) wanted[`${container}.hotswap-dev/binary`] = binary
-    if (port) wanted[`${container}.hotswap-dev/debug-port`] = port
+  const { agent, binary, debugPort } = first.agent
+  const { name } = first.container.fields
+  return {
+    [AGENT]: JSON.stringify(agent),
+    [BINARY]: binary ?? binaryPath,
+    ...(typeof name === 'string' ? { [CONTAINER]: name } : {}),
+    ...(debugPort === undefined ? {} : { [DEBUG_PORT]: String(debugPort) }),
   }
-  return wanted
 }
 
 function hostNetworkFault(

@@ -1,6 +1,6 @@
 // The command of a container that runs the agent: made for the dev manifest, and read from one. Pure.
 import { posix } from 'node:path'
-import { at, strings } from '../frame/json.ts'
+import { at } from '../frame/json.ts'
 
 /** What the command of a container says about the agent in it. */
 export interface AgentCommand {
@@ -78,9 +78,14 @@ export function agentCommand(words: readonly string[]): AgentCommand | undefined
   return { agent, binary, args, wrapper, debugPort: port === undefined ? undefined : Number(port) }
 }
 
+/** The items of a list as words: a manifest may have numbers among them. */
+export function wordsOf(value: unknown): string[] {
+  return Array.isArray(value) ? value.map(String) : []
+}
+
 /** The command of a container, from its JSON; undefined if it does not run the agent. */
 export function agentOf(container: unknown): AgentCommand | undefined {
-  return agentCommand([...strings(at(container, 'command')), ...strings(at(container, 'args'))])
+  return agentCommand([...wordsOf(at(container, 'command')), ...wordsOf(at(container, 'args'))])
 }
 
 /** Whether a container runs the agent. */

@@ -1,6 +1,6 @@
 // What a container runs, as far as its manifest says it. Pure.
 import { posix } from 'node:path'
-import { isLauncher, launched, launchedAt, naming, shellText } from '../protocol/command.ts'
+import { isLauncher, launched, launchedAt, naming, shellText, wordsOf } from '../protocol/command.ts'
 import { isRecord } from '../frame/json.ts'
 
 export type Entry =
@@ -77,9 +77,4 @@ function isProgram(word: string, { volumeMounts }: Readonly<Record<string, unkno
 /** Whether a field says nothing. */
 export function isEmpty(value: unknown): boolean {
   return value === undefined || value === null || (typeof value === 'object' && Object.keys(value).length === 0)
-}
-
-/** The items of a list as words. */
-export function wordsOf(value: unknown): string[] {
-  return Array.isArray(value) ? value.map(String) : []
 }
