@@ -66,6 +66,24 @@ three('a repository with one main package and one Deployment', async ({ dir }) =
   )
 })
 
+three(
+  'a workload is whatever makes pods that stay: of any kind, and a Pod only where nothing else is',
+  async ({ dir }) => {
+    const rollout = deployment('shop').replace('apps/v1', 'argoproj.io/v1alpha1').replace('Deployment', 'Rollout')
+    const job = deployment('job').replace('kind: Deployment', 'kind: Job')
+    const pod = (name: string) =>
+      `kind: Pod\nmetadata: {name: ${name}, labels: {app: ${name}}}\nspec: {containers: [{name: c, image: 'team/${name}:1'}]}\n---\n`
+    const asked = async () => {
+      const { selector, prodImage } = await ask(dir)
+      return [selector, prodImage]
+    }
+    files(dir, { 'main.go': main, 'deployment.yml': job + rollout + pod('test') })
+    assert.equal(await asked(), ['app.kubernetes.io/name=shop', 'example.com/team/shop'])
+    files(dir, { 'deployment.yml': job + pod('tool') })
+    assert.equal(await asked(), ['app=tool', 'team/tool'])
+  },
+)
+
 three('the path of the program is that of the command; a shell is none', async ({ dir }) => {
   const command = (words: string) => deployment('shop', 'shop', `          command: ${words}\n`)
   files(dir, { 'main.go': main, 'deployment.yml': command('[/app/server, --port, "80"]') })

@@ -1,5 +1,6 @@
 // The Debug Adapter Protocol: messages and how they are framed on a socket. Pure.
 // https://microsoft.github.io/debug-adapter-protocol/specification
+import { isRecord } from '../frame/json.ts'
 
 export interface Request {
   readonly seq: number
@@ -88,9 +89,4 @@ function isEvent(value: unknown): value is Event {
 function has(value: unknown, kinds: Readonly<Record<string, string>>): value is Readonly<Record<string, unknown>> {
   if (!isRecord(value)) return false
   return Object.entries(kinds).every(([key, kind]) => typeof value[key] === kind)
-}
-
-/** An object of unknown content, such as a request's arguments. */
-export function isRecord(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

@@ -5,8 +5,8 @@
 // `initialized` event goes on to the IDE, which sends its breakpoints again, at the lines where they are now, and
 // `configurationDone`, as after any attach. Between two Delves the IDE is told that the program runs, and each request
 // gets an honest answer from us.
-import { type Event, isRecord, type Message, type Request, type Response } from './dap.ts'
-import { at, items, text } from '../frame/json.ts'
+import { type Event, type Message, type Request, type Response } from './dap.ts'
+import { at, isRecord, items, text } from '../frame/json.ts'
 import { type LinkOf, moved, type PathRule } from './paths.ts'
 import type { ProgramState } from './rpc.ts'
 

@@ -1,4 +1,5 @@
 // What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
+import { isRecord } from '../frame/json.ts'
 import {
   INJECTED,
   type AgentCommand,
@@ -23,7 +24,7 @@ import {
 } from './template.ts'
 import { podWarnings } from './warnings.ts'
 import type { Change } from '../yaml/edit.ts'
-import { type Path, type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
+import { type Path, type Source, positionOf, valueAt } from '../yaml/text.ts'
 
 export interface PodPlan {
   readonly changes: readonly Change[]

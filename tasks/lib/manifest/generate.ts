@@ -1,4 +1,5 @@
 // Makes the dev manifest of a production one: the containers of the image run the agent, and the agent runs the program.
+import { isRecord } from '../frame/json.ts'
 import { planPod } from './dev-pod.ts'
 import { type DevOptions, type Match, type PodTemplate, containerName } from './template.ts'
 import { isSameImage, leftover } from '../settings/image.ts'
@@ -7,11 +8,11 @@ import { scopeOf } from './scope.ts'
 import { UserError } from '../frame/talk.ts'
 import { type Change, edit } from '../yaml/edit.ts'
 import { lineBreak } from '../yaml/splice.ts'
+import { isWorkload, objectsIn, runsOnce, templatePath } from '../yaml/workloads.ts'
 import {
   type Path,
   type Source,
   faultsError,
-  isRecord,
   positionOf,
   read,
   valueAt,
@@ -80,13 +81,6 @@ function withFirstLine(text: string, file: string): string {
 
 // --- what is in the documents
 
-/** The objects of a document: those of a List one by one. */
-function objectsIn(value: unknown, path: Path): { path: Path; fields: Record<string, unknown> }[] {
-  if (!isRecord(value)) return []
-  if (!/List$/.test(String(value.kind)) || !Array.isArray(value.items)) return [{ path, fields: value }]
-  return value.items.flatMap((item: unknown, index) => objectsIn(item, [...path, 'items', index]))
-}
-
 const CLUSTER_FIELDS = [
   ['status'],
   ...CLUSTER_METADATA.map((key) => ['metadata', key]),
@@ -104,22 +98,14 @@ function clusterFields(value: unknown, path: Path): Change[] {
   })
 }
 
-/**
- * The pod templates of a document's objects. Kinds of others with the same form (an Argo Rollout, a CloneSet) count: their
- * pods are what the developer wants to change. Jobs do not: an agent would run them again and again.
- */
+/** The pod templates of a document's workloads. */
 function podsIn(value: unknown, path: Path): PodTemplate[] {
   return objectsIn(value, path).flatMap((object): PodTemplate[] => {
-    const below = object.fields.kind === 'Pod' ? [] : ['spec', 'template']
+    const below = templatePath(object.fields)
     const fields = valueAt(object.fields, below)
-    if (runsOnce(object.fields.kind) || !isRecord(fields) || !Array.isArray(valueAt(fields, ['spec', 'containers'])))
-      return []
+    if (!isWorkload(object.fields) || !isRecord(fields)) return []
     return [{ name: nameOf(object.fields), path: [...object.path, ...below], fields, object }]
   })
-}
-
-function runsOnce(kind: unknown): boolean {
-  return /Job$/.test(String(kind))
 }
 
 function nameOf({ kind, metadata }: Record<string, unknown>): string {

@@ -1,11 +1,12 @@
 // Injection: what a pod template gets, so that the agent runs in the production image as it is. Pure.
+import { isRecord } from '../frame/json.ts'
 import { posix } from 'node:path'
 import { FOLDER } from '../protocol/command.ts'
 import { SCRIPT } from '../protocol/annotations.ts'
 import type { Container, PodTemplate, Injection } from './template.ts'
 import type { Change } from '../yaml/edit.ts'
 import type { Value } from '../yaml/splice.ts'
-import { type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
+import { type Source, positionOf, valueAt } from '../yaml/text.ts'
 
 interface Item {
   readonly [key: string]: Value

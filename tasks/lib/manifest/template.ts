@@ -1,6 +1,7 @@
 // A pod template of a manifest, its containers, and what is to be made of them. Pure.
+import { isRecord } from '../frame/json.ts'
 import type { AgentCommand } from '../protocol/command.ts'
-import { type Path, isRecord, valueAt } from '../yaml/text.ts'
+import { type Path, valueAt } from '../yaml/text.ts'
 
 /** What is injected. */
 export interface Injection {

@@ -1,11 +1,12 @@
 // What a pod's own settings take from hot swapping, and what still works. Pure.
+import { isRecord } from '../frame/json.ts'
 import { posix } from 'node:path'
 import type { AgentContainer, Container, DevOptions, PodTemplate } from './template.ts'
 import { isInjected } from '../protocol/command.ts'
 import { leftover } from '../settings/image.ts'
 import { matches, selectorFor } from '../yaml/labels.ts'
 import { rolloutWarnings } from './rollout-warnings.ts'
-import { type Source, isRecord, positionOf, valueAt } from '../yaml/text.ts'
+import { type Source, positionOf, valueAt } from '../yaml/text.ts'
 
 /** @returns one line per thing to know, each with file and line. */
 export function podWarnings(

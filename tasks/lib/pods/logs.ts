@@ -1,4 +1,5 @@
 // Logs: what a pod's program and agent print, line by line, taken up again where a connection ends.
+import { pause } from '../frame/pause.ts'
 import type { ChildProcess } from 'node:child_process'
 import { basename } from 'node:path'
 import type { Readable } from 'node:stream'
@@ -73,15 +74,15 @@ function follow(target: Target, pod: Pod, heard: Heard, told: (line: string) => 
 
   async function keep(): Promise<void> {
     const from = await heard.from
-    for (let pause = firstPause; going; pause = Math.min(2 * pause, longestPause)) {
+    for (let wait = firstPause; going; wait = Math.min(2 * wait, longestPause)) {
       const begin = heard.last
       // what comes twice is passed over by its time
       child = target.logs(pod, begin === '' ? from : { time: begin, byte: 0 })
       child.once('error', () => undefined)
       child.stderr?.resume()
       if (child.stdout !== null) for await (const line of lines(child.stdout)) take(line)
-      if (heard.last !== begin) pause = firstPause
-      if (going) await new Promise((resolve) => setTimeout(resolve, pause).unref())
+      if (heard.last !== begin) wait = firstPause
+      if (going) await pause(wait, true)
     }
   }
 

@@ -7,7 +7,8 @@ import { type Format, binaryPath, filePath, image, selector as selectorFormat } 
 import { isSameImage, leftover } from './image.ts'
 import { at, items, nameOf, text } from '../frame/json.ts'
 import { matches } from '../yaml/labels.ts'
-import { remember, remembered } from '../yaml/remembered.ts'
+import { workloadReader } from '../yaml/remembered.ts'
+import { podLabels, podSpec, workloadsIn } from '../yaml/workloads.ts'
 import type { Settings } from './table.ts'
 import { UserError } from '../frame/talk.ts'
 
@@ -33,29 +34,18 @@ export async function found(
   )
   const hasManifest = !untouched(settings, usual, 'manifest') && isFile(manifest)
   const look = asked.slice(1).some((key) => untouched(settings, usual, key)) && hasManifest
-  const source = look ? readFileSync(manifest, 'utf8') : ''
-  const known = look ? remembered(source) : undefined
-  // the parser takes 0.1 s to load, and a bundle seconds to parse
-  const yaml = look && known === undefined ? await import('../yaml/text.ts') : undefined
-  const objects = once(() => {
-    if (known !== undefined || yaml === undefined) return known ?? []
-    const values: readonly unknown[] = yaml.valuesOf(yaml.read(manifest, source))
-    return remember(
-      source,
-      values.flatMap((value) => (/List$/.test(text(value, 'kind')) ? items(value) : [value])),
-    )
-  })
+  const objects = look ? await workloadReader(manifest, readFileSync(manifest, 'utf8')) : () => []
   const selector = untouched(settings, usual, 'selector')
   /** Undefined where SELECTOR says more than labels, or another manifest makes the pods. */
   const workload = once(() => {
     if (!look) return undefined
-    const all = objects().filter(isWorkload)
+    const all = lasting(objects())
     const chosen = selector
-      ? (all.find((each) => labels(each).includes(usual.selector)) ?? onlyWorkload(all, settings))
+      ? (all.find((each) => pairs(podLabels(each)).includes(usual.selector)) ?? onlyWorkload(all, settings))
       : undefined
-    return chosen ?? all.find((each) => matches(settings.selector, at(each, 'spec', 'template', 'metadata', 'labels')))
+    return chosen ?? all.find((each) => matches(settings.selector, podLabels(each)))
   })
-  const containers = () => items(at(workload(), 'spec', 'template', 'spec'), 'containers')
+  const containers = () => items(podSpec(workload()), 'containers')
   const prodImage = once(() =>
     workload() !== undefined && untouched(settings, usual, 'prodImage')
       ? onlyImage(workload(), containers(), usual)
@@ -170,22 +160,22 @@ function isMain(folder: string): boolean {
     .some((source) => /^package\s+main\b/m.test(source) && !/^\/\/go:build\s+ignore\b/m.test(source))
 }
 
-function isWorkload(value: unknown): boolean {
-  return /^(?:Deployment|StatefulSet|DaemonSet)$/.test(text(value, 'kind'))
+/** The workloads among some objects. A Pod beside others is a test, as charts have them. */
+function lasting(objects: readonly unknown[]): readonly unknown[] {
+  const all = workloadsIn(objects)
+  const others = all.filter(({ kind }) => kind !== 'Pod')
+  return (others.length > 0 ? others : all).map(({ object }) => object)
 }
 
-/** The labels of its pods, as key=value. */
-function labels(workload: unknown): string[] {
-  return pairs(at(workload, 'spec', 'template', 'metadata', 'labels'))
-}
-
+/** Labels as key=value. */
 function pairs(map: unknown): string[] {
   return typeof map === 'object' && map !== null ? Object.keys(map).map((key) => `${key}=${text(map, key)}`) : []
 }
 
 /** What selects its pods; undefined where that is more than labels. */
 function selectorOf(workload: unknown): string | undefined {
-  const matched = pairs(at(workload, 'spec', 'selector', 'matchLabels'))
+  const isPod = text(workload, 'kind') === 'Pod'
+  const matched = pairs(isPod ? podLabels(workload) : at(workload, 'spec', 'selector', 'matchLabels'))
   return matched.length === 0 ? undefined : matched.join(',')
 }
 

@@ -1,4 +1,5 @@
 // Edits a YAML text in place: where an edit goes is taken from the parser, every other byte stays as it is.
+import { isRecord } from '../frame/json.ts'
 import { isDeepStrictEqual } from 'node:util'
 import { type Document, type Node, type Pair, type YAMLMap, isMap, isNode, isScalar, isSeq } from 'yaml'
 import { UserError } from '../frame/talk.ts'
@@ -22,7 +23,6 @@ import {
   faultsError,
   fieldsAt,
   isMergeKey,
-  isRecord,
   lineOf,
   placesOf,
   rangeOf,

@@ -1,9 +1,10 @@
 // The objects of a manifest file, and its text with some of them alone.
 import { readFileSync } from 'node:fs'
-import { isSeq, parseAllDocuments, type Document } from 'yaml'
-import { isRecord, items, text } from '../frame/json.ts'
+import { isSeq, type Document } from 'yaml'
+import { isRecord, items } from '../frame/json.ts'
 import { UserError } from '../frame/talk.ts'
-import { withSeparators } from './text.ts'
+import { read, valuesOf } from './text.ts'
+import { objectsIn } from './workloads.ts'
 
 /** A manifest that was read. */
 export interface Manifest {
@@ -14,32 +15,32 @@ export interface Manifest {
   readonly textOf: (wanted: readonly unknown[]) => string
 }
 
-/** Reads a manifest. Throws UserError where there is none to read. */
+/** Reads a manifest. Throws UserError if there is none, or it cannot be read. */
 export function manifestOf(file: string): Manifest {
   let source: string
   try {
-    source = withSeparators(readFileSync(file, 'utf8'))
+    source = readFileSync(file, 'utf8')
   } catch {
     throw new UserError(
       `there is no ${file} - set MANIFEST and MANIFEST_DEV in .env, or run npm run generate-deployment-dev`,
     )
   }
-  const parsed = parseAllDocuments(source, { version: '1.1', merge: true })
-  const documents = (Array.isArray(parsed) ? parsed : []).map((document) => {
-    const [fault] = document.errors
-    if (fault !== undefined) throw new UserError(`${file}: ${fault.message.split('\n')[0]}`)
-    const value: unknown = document.toJS()
-    return { document, value, objects: /List$/.test(text(value, 'kind')) ? items(value) : [value] }
+  const { docs } = read(file, source)
+  const values = valuesOf({ file, docs })
+  const documents = docs.map((document, index) => {
+    const value = values[index]
+    return { document, value, objects: objectsIn(value).map(({ fields }) => fields) }
   })
   return {
     file,
-    objects: documents.flatMap(({ objects }) => objects).filter(isRecord),
+    objects: documents.flatMap(({ objects }) => objects),
     textOf: (wanted) =>
       documents
         .flatMap(({ document, value, objects }) => {
           const isWanted = objects.map((object) => wanted.includes(object))
           if (!isWanted.includes(true)) return []
-          if (!isWanted.includes(false)) return [source.slice(document.range[0], document.range[2])]
+          const [from, , to] = document.range ?? [0, 0, 0]
+          if (!isWanted.includes(false)) return [source.slice(from, to)]
           return [someOf(document, value, isWanted)]
         })
         .map((each) => `${/^---\s/.test(each) ? '' : '---\n'}${each}${each.endsWith('\n') ? '' : '\n'}`)

@@ -2,17 +2,17 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { recordOf, text as textAt } from '../frame/json.ts'
+import { recordOf } from '../frame/json.ts'
 import { root } from '../frame/root.ts'
 import { changeFile } from '../frame/text-file.ts'
-import { workloadsIn } from './workloads.ts'
+import { isWorkload } from './workloads.ts'
 
 const file = () => join(root, '.hotswap', 'workloads.json')
 const kept = 8 // manifests
 const form = '1' // of what is remembered
 
 /** The workloads of a manifest's text; undefined where they are not remembered. */
-export function remembered(text: string): readonly unknown[] | undefined {
+function remembered(text: string): readonly unknown[] | undefined {
   let json = ''
   try {
     json = readFileSync(file(), 'utf8')
@@ -24,10 +24,9 @@ export function remembered(text: string): readonly unknown[] | undefined {
 }
 
 /** Remembers the workloads among a text's objects, and returns them. */
-export function remember(text: string, objects: readonly unknown[]): readonly unknown[] {
-  const own = workloadsIn(objects).map(({ object }) => object)
+function remember(text: string, objects: readonly unknown[]): readonly unknown[] {
   const name = key(text)
-  const found = objects.filter((object) => own.includes(object) || /Set$|^Deployment$/.test(textAt(object, 'kind')))
+  const found = objects.filter(isWorkload)
   try {
     changeFile(file(), (before) => {
       const others = Object.entries(recordOf(before)).filter(([each]) => each !== name)
@@ -39,9 +38,17 @@ export function remember(text: string, objects: readonly unknown[]): readonly un
   return found
 }
 
-/** The same of a manifest that is read if they are not remembered yet. Throws UserError. */
+/** The workloads of a manifest, read if they are not remembered yet. Throws UserError. */
 export async function workloadObjects(file: string, text: string): Promise<readonly unknown[]> {
-  return remembered(text) ?? remember(text, (await import('./objects.ts')).manifestOf(file).objects)
+  return (await workloadReader(file, text))()
+}
+
+/** The same, to be read when they are asked for: the parser takes 0.1 s to load, and a bundle seconds to parse. */
+export async function workloadReader(file: string, text: string): Promise<() => readonly unknown[]> {
+  const known = remembered(text)
+  if (known !== undefined) return () => known
+  const { manifestOf } = await import('./objects.ts')
+  return () => remember(text, manifestOf(file).objects)
 }
 
 function key(text: string): string {

@@ -20,8 +20,6 @@ import {
 import { isRecord } from '../frame/json.ts'
 import { UserError } from '../frame/talk.ts'
 
-export { isRecord } from '../frame/json.ts'
-
 export interface Source {
   readonly file: string
   readonly text: string

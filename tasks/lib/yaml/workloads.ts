@@ -29,33 +29,63 @@ export function isSame(a: unknown, b: unknown): boolean {
   return named(a) === named(b)
 }
 
-/** The workloads among some objects: a Job ends by itself. */
+/** An object of a document, and where the document has it. */
+export interface Placed {
+  readonly path: readonly (string | number)[]
+  readonly fields: Readonly<Record<string, unknown>>
+}
+
+/** The objects of a document: those of a List one by one. */
+export function objectsIn(value: unknown, path: readonly (string | number)[] = []): Placed[] {
+  if (!isRecord(value)) return []
+  if (!/List$/.test(String(value.kind)) || !Array.isArray(value.items)) return [{ path, fields: value }]
+  return value.items.flatMap((item: unknown, index) => objectsIn(item, [...path, 'items', index]))
+}
+
+/** Where an object has what its pods are made of: labels and spec. */
+export function templatePath(object: unknown): readonly string[] {
+  return at(object, 'kind') === 'Pod' ? [] : ['spec', 'template']
+}
+
+/** Whether its pods end by themselves. */
+export function runsOnce(kind: unknown): boolean {
+  return /Job$/.test(String(kind))
+}
+
+/**
+ * Whether an object makes pods that stay. Kinds of others with the same form (an Argo Rollout, a CloneSet) count: their pods are
+ * what the developer wants to change. Jobs do not: an agent would run them again and again.
+ */
+export function isWorkload(object: unknown): boolean {
+  return !runsOnce(at(object, 'kind')) && Array.isArray(at(object, ...templatePath(object), 'spec', 'containers'))
+}
+
+/** The workloads among some objects. */
 export function workloadsIn(objects: readonly unknown[]): Workload[] {
-  return objects
-    .filter(
-      (value) => text(value, 'kind') === 'Pod' || at(value, 'spec', 'template', 'spec', 'containers') !== undefined,
-    )
-    .filter((value) => !/Job$/.test(text(value, 'kind')))
-    .map((value) => ({
-      kind: text(value, 'kind'),
-      name: text(value, 'metadata', 'name'),
-      namespace: text(value, 'metadata', 'namespace'),
-      object: value,
-    }))
+  return objects.filter(isWorkload).map((value) => ({
+    kind: text(value, 'kind'),
+    name: text(value, 'metadata', 'name'),
+    namespace: text(value, 'metadata', 'namespace'),
+    object: value,
+  }))
+}
+
+/** The spec of its pods. */
+export function podSpec(workload: unknown): unknown {
+  return at(workload, ...templatePath(workload), 'spec')
 }
 
 /** The names of its containers that run the agent. */
 export function agentContainers(object: unknown): string[] {
-  return podsOf(object)
+  return ['containers', 'initContainers']
+    .flatMap((list) => items(podSpec(object), list))
     .filter(runsAgent)
     .map((container) => text(container, 'name'))
 }
 
 /** The labels of its pods. */
 export function podLabels(workload: unknown): unknown {
-  return text(workload, 'kind') === 'Pod'
-    ? at(workload, 'metadata', 'labels')
-    : at(workload, 'spec', 'template', 'metadata', 'labels')
+  return at(workload, ...templatePath(workload), 'metadata', 'labels')
 }
 
 /** Whether a workload has pods that are not as its template has them, among some pods. */
@@ -85,9 +115,4 @@ export function isNew(pod: unknown, template: unknown): boolean {
       return items(at(template, 'spec'), list).every((each) => there.some((other) => same(each, other)))
     })
   )
-}
-
-function podsOf(object: unknown): readonly unknown[] {
-  const spec = text(object, 'kind') === 'Pod' ? at(object, 'spec') : at(object, 'spec', 'template', 'spec')
-  return ['containers', 'initContainers'].flatMap((list) => items(spec, list))
 }
