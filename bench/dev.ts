@@ -2,7 +2,8 @@
 // plain go build of the same edit; then many edits with saves at random moments, and what they leave behind.
 import { spawn } from 'node:child_process'
 import { join } from 'node:path'
-import { goBuildArgs, goBuildEnv } from '../tasks/lib/go/go.ts'
+import { goBuildArgs } from '../tasks/lib/go/go.ts'
+import { goBuildEnv } from '../tasks/lib/go/go-env.ts'
 import { defaults } from '../tasks/lib/settings/table.ts'
 import { environment } from '../tasks/lib/frame/environment.ts'
 import { task } from '../tasks/lib/frame/task.ts'

@@ -1,7 +1,7 @@
 // Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
 import { machines } from './lib/go/builds.ts'
 import { leftOutWords } from './lib/pods/pod-list.ts'
-import { buildArch } from './lib/go/go.ts'
+import { buildArch } from './lib/go/go-env.ts'
 import { foreignWord, parcelOf, type Parcel } from './lib/delivery/parcel.ts'
 import { interpreterOf } from './lib/binary/elf.ts'
 import { finding, findingLine, type Finding } from './lib/doctor/finding.ts'

@@ -2,7 +2,7 @@
 import { basename } from 'node:path'
 import { recordMachine } from './lib/go/builds.ts'
 import { archOfUname } from './lib/binary/elf.ts'
-import { buildArch } from './lib/go/go.ts'
+import { buildArch } from './lib/go/go-env.ts'
 import { oneMachine } from './lib/delivery/obstacles.ts'
 import { settings } from './lib/settings/settings.ts'
 import { programState } from './lib/doctor/program.ts'

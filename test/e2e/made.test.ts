@@ -84,6 +84,24 @@ made('production that came over it is production: it is kept, and comes back', a
   await it.kubectl(['delete', '-f', file, '--wait=true'])
 })
 
+made('an annotation that somebody has damaged is named before anything changes, with the way out', async ({ it }) => {
+  const file = join(it.checkout.dir, 'manifests/deployment.yml')
+  await it.kubectl(['apply', '-f', file])
+  await it.run('switch-dev')
+  await it.kubectl(['annotate', 'deployment/hello', 'hotswap-dev/production={"kind', '--overwrite'])
+  const { stderr } = await it.run('switch-prod', [], { code: 1 })
+  const [, words = ''] =
+    /^error: Deployment hello: its annotation hotswap-dev\/production is damaged, .* - take it away \(kubectl (annotate -n .*)\); npm run switch-prod then applies MANIFEST$/m.exec(
+      stderr,
+    ) ?? []
+  assert.is.not(words, '', stderr)
+  await it.kubectl(words.split(' '))
+  const back = await it.run('switch-prod')
+  assert.match(back.stderr, /production is back\n$/)
+  assert.is(await it.kubectl(['diff', '-f', file]), '')
+  await it.kubectl(['delete', '-f', file, '--wait=true'])
+})
+
 made('a workload that is made anew for its selector is still the one that was, or was made', async ({ it }) => {
   await it.run('switch-dev')
   const path = 'manifests-dev/deployment-dev.yml'

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os'
 import * as assert from 'uvu/assert'
 import { hostArch } from '../../tasks/lib/binary/elf.ts'
-import { homeless } from '../../tasks/lib/go/go.ts'
+import { homeless } from '../../tasks/lib/go/go-env.ts'
 import { defaults } from '../../tasks/lib/settings/table.ts'
 import { program } from '../agent/fixtures.ts'
 import { tool } from '../e2e/cluster.ts'

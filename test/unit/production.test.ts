@@ -1,6 +1,16 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { isDev, isUnchanged, kept, keeper, lastApplied, production } from '../../tasks/lib/cluster/production.ts'
+import {
+  isDev,
+  isMade,
+  isUnchanged,
+  kept,
+  keeper,
+  lastApplied,
+  madeWith,
+  production,
+} from '../../tasks/lib/cluster/production.ts'
+import { UserError } from '../../tasks/lib/frame/talk.ts'
 
 const container = {
   name: 'web',
@@ -31,6 +41,37 @@ test('what is kept of a live object could be made again, and holds all that was 
   assert.is(production(deployment([])), undefined)
   const was = deployment([container])
   assert.equal(production(deployment([], { annotations: { 'hotswap-dev/production': JSON.stringify(was) } })), was)
+})
+
+test('an annotation that somebody has damaged is named, with the way out', () => {
+  const agent = { ...container, command: ['hotswap-dev', '--', '/shop'] }
+  const other = { ...deployment([]), metadata: { name: 'till' } }
+  for (const [key, read, then] of [
+    ['hotswap-dev/production', production, 'npm run switch-prod then applies MANIFEST'],
+    ['hotswap-dev/made', madeWith, 'what switch-dev has made with it then stays'],
+    ['hotswap-dev/made', isMade, 'what switch-dev has made with it then stays'],
+    [
+      'kubectl.kubernetes.io/last-applied-configuration',
+      (object: unknown) => isUnchanged(object, object),
+      'the next kubectl apply writes it anew',
+    ],
+  ] as const)
+    for (const json of ['', '{"a', '[]', '3', 'null', ...(read === production ? ['{}', JSON.stringify(other)] : [])]) {
+      const object = deployment([agent], { namespace: 'shops', annotations: { [key]: json } })
+      assert.throws(
+        () => read(object),
+        (error: unknown) => {
+          assert.instance(error, UserError)
+          assert.is(
+            error instanceof UserError && error.message,
+            `Deployment shop: its annotation ${key} is damaged, it does not hold what was written there - ` +
+              `take it away (kubectl annotate -n shops deployment.apps/shop ${key}-); ${then}`,
+          )
+          return true
+        },
+        json,
+      )
+    }
 })
 
 test('a workload is a dev one where one of its containers runs the agent', () => {

@@ -2,9 +2,9 @@
 import { isDeepStrictEqual } from 'node:util'
 import { runsAgent } from '../protocol/command.ts'
 import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED, MADE, PRODUCTION } from '../protocol/annotations.ts'
-import { at, items, text } from '../frame/json.ts'
+import { at, isRecord, items, jsonOf, nameOf, text } from '../frame/json.ts'
 import type { Cluster } from '../pods/target.ts'
-import { say } from '../frame/talk.ts'
+import { say, UserError } from '../frame/talk.ts'
 import { agentContainers, isSame, named, type Workload } from '../yaml/workloads.ts'
 
 /** The objects that are in the cluster, as it has them. Throws UserError. */
@@ -34,17 +34,37 @@ export function kept(object: unknown): unknown {
   return { ...without(object, ['status']), metadata: { ...without(metadata, ['annotations']), ...own } }
 }
 
-/** What an object was before switch-dev; undefined where nothing says it. */
+/** What an object was before switch-dev; undefined if nothing says it. Throws UserError if that is damaged. */
 export function production(object: unknown): unknown {
-  const json = annotation(object, PRODUCTION)
-  return typeof json === 'string' ? (JSON.parse(json) as unknown) : undefined
+  const then = 'npm run switch-prod then applies MANIFEST'
+  return written(object, PRODUCTION, then, (value) => isSame(value, object))
 }
 
-/** What switch-dev alone has made with a workload, by its name for kubectl, with its uid. */
+/** What switch-dev alone has made with a workload, by its name for kubectl, with its uid. Throws UserError if that is damaged. */
 export function madeWith(object: unknown): ReadonlyMap<string, string> {
-  const json = annotation(object, MADE)
-  const made: unknown = typeof json === 'string' ? JSON.parse(json) : undefined
-  return new Map(Object.entries(record(made)).map(([name, uid]) => [name, String(uid)]))
+  const made = written(object, MADE, 'what switch-dev has made with it then stays')
+  return new Map(Object.entries(made ?? {}).map(([name, uid]) => [name, String(uid)]))
+}
+
+/**
+ * The map that an annotation holds as JSON; undefined if there is none. Somebody may have edited it: throws UserError then.
+ * @param then what taking the annotation away leads to.
+ */
+function written(
+  object: unknown,
+  key: string,
+  then: string,
+  fits: (value: unknown) => boolean = () => true,
+): Record<string, unknown> | undefined {
+  const json = annotation(object, key)
+  if (json === undefined) return undefined
+  const value = typeof json === 'string' ? jsonOf(json) : undefined
+  if (isRecord(value) && fits(value)) return value
+  const space = text(object, 'metadata', 'namespace')
+  const remove = `kubectl annotate ${space === '' ? '' : `-n ${space} `}${named(object)} ${key}-`
+  throw new UserError(
+    `${nameOf(object)}: its annotation ${key} is damaged, it does not hold what was written there - take it away (${remove}); ${then}`,
+  )
 }
 
 /** Whether switch-dev alone has made a workload: nothing was there before. */
@@ -135,10 +155,9 @@ export function lastApplied(object: unknown, after: unknown, meant: unknown): un
     }),
   )
   if (stays.length === 0) return undefined
-  const json = annotation(object, LAST_APPLIED)
   const name = text(object, 'metadata', 'name')
   const none = { apiVersion: text(object, 'apiVersion'), kind: text(object, 'kind'), metadata: { name } }
-  let applied: unknown = typeof json === 'string' ? JSON.parse(json) : none
+  let applied: unknown = appliedLast(object) ?? none
   for (const { list, name, probe, value } of stays) {
     const containers = items(at(applied, 'spec', 'template', 'spec'), list)
     const there = containers.find((each) => text(each, 'name') === name)
@@ -167,11 +186,15 @@ export async function bringBack(cluster: Cluster, found: readonly unknown[]): Pr
 
 /** Whether a manifest says of an object what kubectl apply made it from, or something else made it. Pure. */
 export function isUnchanged(object: unknown, manifest: unknown): boolean {
-  const json = annotation(object, LAST_APPLIED)
-  if (typeof json !== 'string') return true
-  const applied: unknown = JSON.parse(json)
+  const applied = appliedLast(object)
+  if (applied === undefined) return true
   const same = (...path: string[]) => isDeepStrictEqual(plain(at(applied, ...path)), plain(at(manifest, ...path)))
   return same('spec') && same('metadata', 'labels') && same('metadata', 'annotations')
+}
+
+/** What kubectl apply has made an object from; undefined if it has not. Throws UserError if that is damaged. */
+function appliedLast(object: unknown): Record<string, unknown> | undefined {
+  return written(object, LAST_APPLIED, 'the next kubectl apply writes it anew')
 }
 
 /** Whether two states of an object say different things of what it is for: what a cluster adds is no matter. Pure. */

@@ -1,7 +1,6 @@
 // Applies a manifest and waits for its pods: a dry run first, never a delete of what the manifest names.
 import { KubectlError } from '../pods/kubectl.ts'
 import { WAITING_FOR_ONE } from '../protocol/words.ts'
-import { pause } from '../frame/pause.ts'
 import { existsSync } from 'node:fs'
 import { provideDevManifest } from '../manifest/dev-manifest.ts'
 import { items, nameOf, text } from '../frame/json.ts'
@@ -9,7 +8,6 @@ import type { Cluster, Target } from '../pods/target.ts'
 import { selectorFor } from '../yaml/labels.ts'
 import type { Settings } from '../settings/table.ts'
 import { statusOf } from '../pods/status.ts'
-import { onEnd } from '../frame/ending.ts'
 import { say, UserError } from '../frame/talk.ts'
 import { manifestOf, type Manifest } from '../yaml/objects.ts'
 import {
@@ -26,14 +24,10 @@ import {
   takeAway,
 } from './production.ts'
 import { narrowed, selectionOf, type Meaning, type Selection } from '../yaml/selection.ts'
-import { inTheWay, withoutPods } from '../manifest/rollout-warnings.ts'
+import { withoutPods } from '../manifest/rollout-warnings.ts'
 import { isSame, named, podLabels, workloadsIn, type Workload } from '../yaml/workloads.ts'
-import { awaited, isNoticed, trouble, withoutImage } from './awaited.ts'
-
-const limit = 180_000 // ms: pulling an image takes most of it
-const step = 500 // ms
-// ms that a fault must stand: what the run before has left (a pod with the old image, a quota that has just gone) may still show
-const stands = 10_000
+import { withoutImage } from './awaited.ts'
+import { gone, settled } from './waiting.ts'
 
 /** What kubectl apply gets: a file, or a text on its standard input. */
 interface Input {
@@ -119,62 +113,6 @@ function sayOthers({ mine, others }: Pick<Selection, 'mine' | 'others'>, { selec
 function immutable(complaint: string, mine: readonly Workload[]): Workload | undefined {
   const [, kind, name] = /^The (\w+) "([^"]+)" is invalid: spec\.selector: field is immutable$/.exec(complaint) ?? []
   return mine.find((each) => each.kind === kind && each.name === name)
-}
-
-/**
- * Waits until every workload is up, says what is awaited when that changes; returns them as they are then. Throws UserError
- * where they will not come up by themselves, and at the limit, with the reason from the pods' own state.
- * @param stuck is asked now and then why waiting is in vain, with the pods of SELECTOR.
- */
-async function settled(
-  cluster: Cluster,
-  mine: readonly Workload[],
-  selector: string,
-  stuck: (pods: readonly unknown[]) => Promise<string | undefined> = async () => undefined,
-): Promise<readonly unknown[]> {
-  const names = mine.filter(({ kind }) => kind !== 'Pod').map(({ object }) => named(object))
-  if (names.length === 0) return []
-  const said = new Set<string>() // a pull that fails says two things in turn
-  let [going, hopeful, asked] = [true, Date.now(), Date.now()]
-  onEnd(() => void (going = false))
-  for (const end = Date.now() + limit; going; await pause(step)) {
-    const [answer, found]: unknown[] = (
-      await Promise.all([
-        cluster.read(['get', ...names, '-o', 'json']),
-        cluster.read(['get', 'pods', '-l', selector, '-o', 'json']),
-      ])
-    ).map((json) => JSON.parse(json))
-    const list = text(answer, 'kind') === 'List' ? items(answer) : [answer]
-    const pods = items(found)
-    const states = list.map((object) => ({ object, what: awaited(object, pods) }))
-    const open = states.map(({ what }) => what).filter((what) => what !== undefined)
-    if (open.length === 0) return list
-    const way = states
-      .filter(({ what }) => what !== undefined && isNoticed(what))
-      .map(({ object }) => inTheWay(object, selector, pods))
-      .find((what) => what !== undefined)
-    if (way !== undefined) throw new UserError(way)
-    const why = pods.map(trouble).filter((what) => what !== undefined)
-    const now = [...open, ...why].join('; ')
-    if (!said.has(now)) say(`waiting: ${now}`)
-    said.add(now)
-    if (!hopeless(now)) hopeful = Date.now()
-    if (Date.now() - asked > stands) {
-      const fault = await stuck(pods)
-      if (fault !== undefined) throw new UserError(fault)
-      asked = Date.now()
-    }
-    if (Date.now() > end || Date.now() - hopeful > stands)
-      throw new UserError(`the pods did not come up: ${now} - correct that, then run the command again`)
-  }
-  return []
-}
-
-/** What more waiting will not mend. */
-function hopeless(now: string): boolean {
-  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|\(hotswap-dev: /.test(
-    now,
-  )
 }
 
 type OnCluster = Extract<Target, { kind: 'kubernetes' }>
@@ -307,18 +245,6 @@ export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promi
   await settled(cluster, stays, selector)
   await gone(cluster, made)
   return stays.length > 0 || made.length === 0
-}
-
-/** Waits until objects are gone, with their pods. Throws UserError at the limit. */
-async function gone(cluster: Cluster, objects: readonly unknown[]): Promise<void> {
-  let going = true
-  onEnd(() => void (going = false))
-  for (const end = Date.now() + limit; going; await pause(step)) {
-    const left = await live(cluster, objects)
-    if (left.length === 0) return
-    if (Date.now() > end)
-      throw new UserError(`${left.map(nameOf).join(', ')}: deleted, and still there - see kubectl describe pod`)
-  }
 }
 
 function parted<T>(list: readonly T[], test: (each: T) => boolean): [T[], T[]] {

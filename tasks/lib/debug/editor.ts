@@ -10,7 +10,7 @@ import {
   printParseErrorCode,
 } from 'jsonc-parser'
 import { moved, pathRules } from './paths.ts'
-import { physical } from '../go/go.ts'
+import { physical } from '../go/go-env.ts'
 import { at, text } from '../frame/json.ts'
 import type { Settings } from '../settings/table.ts'
 import { UserError } from '../frame/talk.ts'

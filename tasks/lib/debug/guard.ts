@@ -1,5 +1,5 @@
 // The guard: a small script that runs in the pod while debug-dev does. It says whether Delve's port is open, proves that
-// the link is alive, and lets the program run on where debug-dev vanishes (debug-guard.sh).
+// the link is alive, and lets the program run on where debug-dev vanishes (guard.sh).
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { agentShell } from '../protocol/command.ts'

@@ -1,7 +1,8 @@
 // Paths: an IDE names a file by the folder that it has opened, a binary by the folder without symbolic links, or by the module
 // where it was built with -trimpath.
 import { dirname, resolve } from 'node:path'
-import { goSays, isOn, physical } from '../go/go.ts'
+import { isOn } from '../go/go.ts'
+import { goSays, physical } from '../go/go-env.ts'
 import type { Settings } from '../settings/table.ts'
 import { find, run } from '../frame/tools.ts'
 

@@ -1,4 +1,4 @@
-// One IDE's DAP session over many Delves: messages in, messages out. Pure: the sockets are debug-relay.ts's.
+// One IDE's DAP session over many Delves: messages in, messages out. Pure: the sockets are relay.ts's.
 //
 // The IDE holds one connection to us from its attach to its disconnect. Behind it, each swap ends one Delve and starts
 // another. To each new one we say what the IDE said first, `initialize` and `attach`, and keep the answers for ourselves; its

@@ -1,6 +1,7 @@
 // The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open for it.
 import { claimOf, deliver, isUnreached } from './deliver.ts'
-import { open, type Delivery, type Opening } from './put.ts'
+import { open, type Opening } from './opening.ts'
+import type { Delivery } from './put.ts'
 import type { Parcel } from './parcel.ts'
 import type { Claim } from './owner.ts'
 import type { Encoding, Receipt } from '../protocol/receipt.ts'

@@ -1,55 +1,18 @@
 // One upload: one exec of the agent's put, from its greeting to its receipt.
-import type { ChildProcess } from 'node:child_process'
 import type { Writable } from 'node:stream'
 import { machines, recordMachine } from '../go/builds.ts'
-import { brokenLink, complaint } from '../pods/complaint.ts'
-import { debuggerFault } from '../protocol/debugger-fault.ts'
 import { archOfUname } from '../binary/elf.ts'
 import { obstacles } from './obstacles.ts'
+import { open, type Opening } from './opening.ts'
 import { claimed, takeOver, type Claim } from './owner.ts'
 import { pack, wholeOf, type Packed } from './packing.ts'
 import type { Parcel } from './parcel.ts'
 import { pause } from '../frame/pause.ts'
-import { binaryWords, decodes, receipts, type Encoding, type Receipt } from '../protocol/receipt.ts'
-import { ANOTHER_RUNS, DISK_FULL, EXIT_STATUS, NEEDS_LOADER, SINCE, TO_LIVE } from '../protocol/words.ts'
-import { noAgent } from '../pods/status.ts'
-import { clean, inWords, say, UserError } from '../frame/talk.ts'
-import { withoutPipes, type Pod, type Target } from '../pods/target.ts'
-
-/** What a next try can make of a failure. */
-type Kind =
-  /** The link: it may be whole again. */
-  | 'link'
-  /** No agent has answered: one may be about to start. */
-  | 'silent'
-  /** What an earlier try has sent is being swapped in. */
-  | 'swapping'
-  /** The pod is still at an upload of this developer: an earlier try's, if there was one. */
-  | 'underway'
-  /** Another binary has come since the greeting: what runs there is to be looked at anew. */
-  | 'passed'
-  /** The pod did not take a patch: the whole file will do. */
-  | 'unpatched'
-  /** Another developer's binary runs there. */
-  | 'taken'
-
-/** A delivery that failed in a way that a next try depends on. */
-export class Undelivered extends UserError {
-  constructor(
-    readonly kind: Kind,
-    message: string,
-    /** The message without a next step. */
-    readonly what = message,
-    readonly claim?: Claim,
-  ) {
-    super(message)
-  }
-
-  /** The same, of a pod. */
-  of({ name }: Pod): Undelivered {
-    return new Undelivered(this.kind, `${name}: ${this.message}`, `${name}: ${this.what}`, this.claim)
-  }
-}
+import { decodes, type Encoding, type Receipt } from '../protocol/receipt.ts'
+import { TO_LIVE } from '../protocol/words.ts'
+import { inWords, say, UserError } from '../frame/talk.ts'
+import type { Pod, Target } from '../pods/target.ts'
+import { cut, refused, Undelivered } from './undelivered.ts'
 
 /** What a pod acknowledged. */
 export interface Delivery {
@@ -81,75 +44,8 @@ export interface Terms {
   readonly signal?: AbortSignal
 }
 
-/** An exec of put whose greeting has been read. It holds nobody's lock, and waits for a header as long as it may. */
-export interface Opening {
-  readonly greeting: Receipt
-  /** When that was, as performance.now() tells it. */
-  readonly at: number
-  /** Nothing has ended it. */
-  readonly alive: () => boolean
-  readonly stdin: Writable
-  /** The next block that the pod says; undefined at the end. */
-  readonly next: () => Promise<Receipt | undefined>
-  readonly watch: ReturnType<typeof watched>
-  /** Tells of wait= lines from now on. */
-  readonly hear: (wait: (what: string) => void) => void
-  /** Before a header: nothing changes. */
-  readonly close: () => void
-}
-
-const idle = 30_000 // ms without a byte taken or a line said
 const piece = 256 * 1024 // bytes a write
 const cutPatience = 3_000 // ms for a pod to notice that an upload has ended
-
-function linkError(what: string, next = ''): Undelivered {
-  return new Undelivered('link', next === '' ? what : `${what} - ${next}`, what)
-}
-
-/** Opens an exec of put, or of another verb of the agent that greets, and reads its greeting. Throws UserError where no agent greets. */
-export async function open(target: Target, pod: Pod, words = ['put', pod.binary]): Promise<Opening> {
-  const child = target.exec(pod, [...pod.agent, ...words])
-  const watch = watched(child)
-  let wait: (what: string) => void = () => undefined
-  const close = () => {
-    // an exec whose remote side has stopped reading hangs for ever (containerd 1.6, kubectl 1.29 to 1.33)
-    watch.end()
-    child.kill()
-    // what the child has started may hold them open for long
-    child.stdout?.destroy()
-    child.stderr?.destroy()
-  }
-  try {
-    if (!child.stdout || !child.stdin) throw new UserError(`${pod.name}: ${withoutPipes}`)
-    child.stdin.on('error', () => undefined) // a reader that left has said why, or its end is seen below
-    const blocks = receipts(child.stdout, (what) => {
-      watch.alive()
-      wait(what)
-    })
-    const next = async () => {
-      const block = await Promise.race([blocks.next(), watch.stalled])
-      watch.alive()
-      return block.done === true ? undefined : block.value
-    }
-    const greeting = await next()
-    if (greeting === undefined || greeting.values.get('agent') === undefined)
-      throw unheard(pod, greeting, await Promise.race([watch.ended, watch.stalled]))
-    watch.done() // the agent waits for a header without a limit
-    return {
-      greeting,
-      at: performance.now(),
-      alive: () => child.exitCode === null && child.signalCode === null,
-      stdin: child.stdin,
-      next,
-      watch,
-      hear: (told) => (wait = told),
-      close,
-    }
-  } catch (error) {
-    close()
-    throw error
-  }
-}
 
 /** One exec of put. */
 export async function attempt(
@@ -282,98 +178,4 @@ export async function send(
 
 function isUp({ values }: Receipt): boolean {
   return ['running', 'starting', 'rolled-back'].includes(values.get('result') ?? '') && !values.has('swapping')
-}
-
-interface Ended {
-  /** `exit code 1` or `SIGKILL`. */
-  readonly how: string
-  readonly stderr: string
-}
-
-/** Watches a child for silence and for its end. */
-function watched(child: ChildProcess) {
-  let stderr = ''
-  child.stderr?.setEncoding('utf8').on('data', (text: string) => {
-    stderr = (stderr + text).slice(-4096)
-  })
-  let fail: (error: Error) => void = () => undefined
-  const stalled = new Promise<never>((_, reject) => (fail = reject))
-  stalled.catch(() => undefined)
-  const expire = () => fail(linkError(`no answer for ${idle / 1000} s: is the pod still there? (npm run status-dev)`))
-  let timer = setTimeout(expire, idle)
-  let over = false
-  return {
-    stalled,
-    ended: new Promise<Ended>((resolve) => {
-      child.once('error', (error) => resolve({ how: 'not started', stderr: error.message }))
-      child.once('close', (code, signal) =>
-        resolve({ how: signal ?? `exit code ${code}`, stderr: clean(stderr).trim() }),
-      )
-    }),
-    alive: () => {
-      clearTimeout(timer)
-      if (!over) timer = setTimeout(expire, idle)
-    },
-    /** It may be silent for as long as it likes, until the next word of life. */
-    done: () => clearTimeout(timer),
-    /** For good: bytes of an upload that nobody takes any more may still be on their way, and hold no task up. */
-    end: () => {
-      over = true
-      clearTimeout(timer)
-    },
-  }
-}
-
-function unheard(pod: Pod, said: Receipt | undefined, ended: Ended): Undelivered {
-  const { how, stderr } = ended
-  // an agent that is not there has kubectl or the agent's own script say so; a link that breaks this early is a link still
-  if (said === undefined && (how === 'exit code 0' || brokenLink(stderr))) return cut(pod, ended)
-  const reason = said?.values.get('reason')
-  return new Undelivered('silent', (reason === undefined ? noAgent(pod, how, stderr) : noAgent(pod, reason)).message)
-}
-
-function cut(pod: Pod, { how, stderr }: Ended): Undelivered {
-  const { what, next } = complaint(stderr)
-  const again = 'run npm run deploy-dev again'
-  return linkError(
-    `${pod.name}: the connection ended without a receipt (${what || how})`,
-    next === '' ? again : `${next}; then ${again}`,
-  )
-}
-
-function rejectedRemedy(reason: string): string {
-  if (reason.startsWith(DISK_FULL)) return 'make room in the pod'
-  return reason.startsWith(NEEDS_LOADER) ? 'then run npm run deploy-dev again' : 'run npm run deploy-dev again'
-}
-
-/** A receipt that is no success, in words. */
-function refused(pod: Pod, { by }: Parcel, encoding: Encoding, receipt: Receipt): UserError {
-  const { values, log } = receipt
-  const ended = values.get('reason') ?? 'no reason given'
-  const reason = ended === `${EXIT_STATUS} 0` ? `${ended}: only a program that stays can be swapped in` : ended
-  const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : 'nothing runs there now'
-  const fault = debuggerFault(ended, log)
-  const text = () => {
-    switch (values.get('result')) {
-      case 'rolled-back':
-        if (fault !== undefined) return `the previous binary ${binaryWords(receipt)} is back: ${fault}`
-        return `it crashed (${reason}); the previous binary ${binaryWords(receipt)} is back - fix it, then npm run build and npm run deploy-dev`
-      case 'crashed':
-        if (fault !== undefined) return `nothing runs there now: ${fault}`
-        return `it crashed (${reason}) and nothing runs there now - fix it, then npm run build and npm run deploy-dev`
-      case 'busy':
-        return `busy: ${reason}; ${runs} - try again when it is done`
-      case 'rejected':
-        return `rejected: ${reason}; ${runs} - ${rejectedRemedy(reason)}`
-      default:
-        return `it does not run the new binary: ${values.get('result') ?? 'no result'} (${reason}); ${runs}`
-    }
-  }
-  const message = `${pod.name}: ${text()}`
-  const is = (result: string) => values.get('result') === result
-  if (is('rejected') && encoding === 'delta')
-    return new Undelivered('unpatched', message, `${pod.name}: rejected: ${ended}`)
-  if (is('busy') && ended.includes(`: ${by} ${SINCE} `)) return new Undelivered('underway', message)
-  if (ended === ANOTHER_RUNS) return new Undelivered('passed', message)
-  return new UserError(message)
 }

@@ -2,7 +2,7 @@
 import { existsSync, mkdirSync, renameSync, rmSync, symlinkSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { hostArch } from '../binary/elf.ts'
-import { ownGoEnv } from './go.ts'
+import { ownGoEnv } from './go-env.ts'
 import { madeOnce } from '../frame/once.ts'
 import type { Settings } from '../settings/table.ts'
 import { root } from '../frame/root.ts'

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { ownGoEnv } from './go.ts'
+import { ownGoEnv } from './go-env.ts'
 import { madeOnce } from '../frame/once.ts'
 import { root } from '../frame/root.ts'
 import { UserError } from '../frame/talk.ts'

@@ -1,7 +1,8 @@
 // Sources: which files a build reads, as `go list` names them.
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { dirname, join, resolve } from 'node:path'
-import { goSays, homeless, physical, valuesOf } from './go.ts'
+import { valuesOf } from './go.ts'
+import { goSays, homeless, physical } from './go-env.ts'
 import { at, items, jsonOf, strings, text } from '../frame/json.ts'
 import type { Settings } from '../settings/table.ts'
 import { run } from '../frame/tools.ts'
