@@ -9,12 +9,14 @@ import { tagged } from './lib/go/git.ts'
 import { buildLine, goBuild } from './lib/go/go.ts'
 import { localTarget } from './lib/pods/local.ts'
 import { startSandbox, stopSandbox } from './lib/pods/sandbox.ts'
+import type { Pod, Target } from './lib/pods/target.ts'
 import { defaults } from './lib/settings/table.ts'
 import { task } from './lib/frame/task.ts'
 import { root } from './lib/frame/root.ts'
 import { onEnd } from './lib/frame/ending.ts'
 import { print, UserError } from './lib/frame/talk.ts'
 import { binaryWords } from './lib/protocol/receipt.ts'
+import { statusOf } from './lib/pods/status.ts'
 import { seconds, size } from './lib/frame/words.ts'
 
 const about = {
@@ -71,7 +73,9 @@ await task(about, async () => {
   )
   print(problem)
   await ask()
-  if (!problem.includes(`the previous binary ${good} is back`)) throw new UserError('the rollback did not happen')
+  const now = await statusOf(...(await pod()))
+  if (now.values.get('result') !== 'rolled-back' || binaryWords(now) !== good)
+    throw new UserError('the rollback did not happen')
 
   title('That is the job. With a cluster, the same commands do it in a real pod; README.md has the way.')
 
@@ -83,12 +87,17 @@ await task(about, async () => {
     print(buildLine(built))
   }
 
+  /** The sandbox, as the tasks see it. */
+  async function pod(): Promise<[Target, Pod]> {
+    const target = localTarget(sandbox)
+    const [found] = (await target.pods()).pods
+    if (found === undefined) throw new UserError('the agent is gone')
+    return [target, found]
+  }
+
   /** Sends the binary and shows the receipt. Returns version and hash of what runs. */
   async function deploy(): Promise<string> {
-    const target = localTarget(sandbox)
-    const [pod] = (await target.pods()).pods
-    if (pod === undefined) throw new UserError('the agent is gone')
-    const { sent, receipt, ms } = await deliver(target, pod, await parcelOf(chosen.binary, version), 'raw')
+    const { sent, receipt, ms } = await deliver(...(await pod()), await parcelOf(chosen.binary, version), 'raw')
     print(`sent ${size(sent)} in ${seconds(ms)}. The receipt, made by the agent from the process that runs now:`)
     for (const key of ['result', 'pid', 'sha256', 'proof', 'started', 'version', 'by'])
       print(`  ${key}=${receipt.values.get(key) ?? ''}`)

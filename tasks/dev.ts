@@ -111,10 +111,10 @@ await task(about, async ({ flags, operands }) => {
   /** Dev pods: those that are there, else what switch-dev makes. */
   async function provide(): Promise<void> {
     if (there.kind === 'local') {
-      const { sandboxWrapper, startSandbox } = await import('./lib/pods/sandbox.ts')
+      const { agentRuns, sandboxWrapper, startSandbox } = await import('./lib/pods/sandbox.ts')
       if (debug) await (await import('./lib/go/delve.ts')).provideLocalDelve(chosen)
       const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
-      if (pid !== undefined) say(`the agent runs, pid ${pid}`)
+      if (pid !== undefined) say(agentRuns(pid))
       return
     }
     there.cluster.guard()

@@ -1,8 +1,9 @@
 // Opens a shell in the container of a dev pod; on local, in the sandbox folder.
 import { settings } from './lib/settings/settings.ts'
+import { podNamed } from './lib/pods/pod-list.ts'
 import { conversation, shellOf } from './lib/pods/shell.ts'
 import { task } from './lib/frame/task.ts'
-import { say, UserError } from './lib/frame/talk.ts'
+import { say } from './lib/frame/talk.ts'
 import { target } from './lib/pods/reach.ts'
 
 const about = {
@@ -19,9 +20,7 @@ await task(about, async ({ flags }) => {
   say(there.where)
   if (there.kind === 'kubernetes') there.cluster.guard()
   const { pods } = await there.pods()
-  const pod = flags.pod === undefined ? pods[0] : pods.find(({ name }) => name === flags.pod)
-  if (pod === undefined)
-    throw new UserError(`there is no pod ${flags.pod}: there are ${pods.map(({ name }) => name).join(', ')}`)
+  const pod = podNamed(pods, typeof flags.pod === 'string' ? flags.pod : undefined)
   const shell = await shellOf(there, pod)
   say(`${pod.name}: ${shell.join(' ')}`)
   await conversation(there, pod, shell)

@@ -26,9 +26,9 @@ await task(about, async ({ operands }) => {
   say(there.where)
   let failed = false
   if (there.kind === 'local') {
-    const { sandboxWrapper, startSandbox } = await import('./lib/pods/sandbox.ts')
+    const { agentRuns, sandboxWrapper, startSandbox } = await import('./lib/pods/sandbox.ts')
     const pid = await startSandbox(chosen, operands, { wrapper: await sandboxWrapper(chosen) })
-    say(pid === undefined ? 'the agent runs already' : `the agent runs, pid ${pid}`)
+    say(pid === undefined ? 'the agent runs already' : agentRuns(pid))
     say(`what the program prints is in .hotswap/local/hotswap-dev-${basename(chosen.binaryPath)}.log`)
   } else {
     await (await import('./lib/cluster/rollout.ts')).rollOutDev(there, chosen)

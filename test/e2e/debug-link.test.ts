@@ -144,10 +144,7 @@ session('two replicas: the newest is taken, the other is named, and --pod takes 
   assert.match(debug.talk, new RegExp(`^${other}: Delve's port there is 2345$`, 'm'))
   await debug.end()
   const { stderr } = await it.run('debug-dev', ['--pod', 'nobody'], { code: 1 })
-  assert.match(
-    stderr,
-    new RegExp(`error: there is no pod nobody that can be debugged: there are ${newest}, ${other}\n$`),
-  )
+  assert.match(stderr, new RegExp(`error: there is no dev pod nobody: there are ${newest}, ${other}\n$`))
 })
 
 session.run()

@@ -76,6 +76,13 @@ export function trouble(pod: unknown): string | undefined {
   return undefined
 }
 
+/** Whether what is awaited, or in the way, has a reason of Kubernetes or of the agent that no more waiting will mend. */
+export function hopeless(now: string): boolean {
+  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|\(hotswap-dev: /.test(
+    now,
+  )
+}
+
 /** The images of a pod that its node does not get, each with the reason. */
 export function withoutImage(pod: unknown): { readonly image: string; readonly why: string }[] {
   return ['initContainers', 'containers'].flatMap((list) =>

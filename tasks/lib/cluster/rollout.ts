@@ -53,7 +53,7 @@ async function apply(
   try {
     await before(await tried())
   } catch (error) {
-    const found = error instanceof UserError ? immutable(error.message, mine) : undefined
+    const found = error instanceof KubectlError ? immutable(error.complaint.what, mine) : undefined
     if (found === undefined) throw error
     say(`${found.kind} ${found.name} has another selector, which cannot be changed: it is deleted and made anew`)
     await cluster.read(['delete', named(found.object), '--wait=true', '--timeout=15s'])

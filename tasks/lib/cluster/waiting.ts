@@ -6,7 +6,7 @@ import { pause } from '../frame/pause.ts'
 import { say, UserError } from '../frame/talk.ts'
 import type { Cluster } from '../pods/target.ts'
 import { named, type Workload } from '../yaml/workloads.ts'
-import { awaited, isNoticed, trouble } from './awaited.ts'
+import { awaited, hopeless, isNoticed, trouble } from './awaited.ts'
 import { live } from './production.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it
@@ -61,13 +61,6 @@ export async function settled(
       throw new UserError(`the pods did not come up: ${now} - correct that, then run the command again`)
   }
   return []
-}
-
-/** What more waiting will not mend. */
-function hopeless(now: string): boolean {
-  return /ErrImageNeverPull|InvalidImageName|exceeded quota|CreateContainerConfigError|RunContainerError|is forbidden|\(hotswap-dev: /.test(
-    now,
-  )
 }
 
 /** Waits until objects are gone, with their pods. Throws UserError at the limit. */

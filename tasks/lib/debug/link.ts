@@ -4,6 +4,7 @@ import { pause } from '../frame/pause.ts'
 import { connect as connectTcp, type Socket } from 'node:net'
 import { guard, type Guard } from './guard.ts'
 import type { Receipt } from '../protocol/receipt.ts'
+import { podNamed } from '../pods/pod-list.ts'
 import { statusOf } from '../pods/status.ts'
 import { say, UserError } from '../frame/talk.ts'
 import type { Forward, Pod, Target } from '../pods/target.ts'
@@ -59,12 +60,8 @@ export async function link(target: Target, name: string | undefined, listener: L
 
   async function opened(first: boolean): Promise<Way> {
     const { pods } = await target.pods()
-    const names = pods.map((each) => each.name).join(', ')
-    const named = pods.find((each) => each.name === name)
-    if (first && name !== undefined && named === undefined)
-      throw new UserError(`there is no pod ${name} that can be debugged: there are ${names}`)
-    const pod = named ?? pods[0]
-    if (pod === undefined) throw new UserError('there is no pod')
+    // a pod that goes later has a successor
+    const pod = podNamed(pods, first || pods.some((each) => each.name === name) ? name : undefined)
     const receipt = await statusOf(target, pod)
     if (receipt.values.get('debugger') === 'missing') await listener.equip(pod, receipt)
     const others = pods.filter((each) => each !== pod)

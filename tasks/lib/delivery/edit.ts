@@ -2,6 +2,7 @@
 import { crashOf } from './crash.ts'
 import type { Parcel } from './parcel.ts'
 import type { Order, Outcome } from './fleet.ts'
+import { NOTHING_RUNS } from './undelivered.ts'
 import { binaryWords } from '../protocol/receipt.ts'
 import type { Pod } from '../pods/target.ts'
 import type { Tone } from '../frame/screen.ts'
@@ -180,7 +181,7 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
       return outcome.result === 'failed' ? (outcome.error ?? '').replace(`${pod}: `, '') : ''
     const { what, where } = crash(pod, outcome)
     if (what === '') return (outcome.error ?? '').replace(`${pod}: `, '')
-    const back = outcome.result === 'rolled-back' ? `${binaryWords(outcome.receipt)} is back` : 'nothing runs there now'
+    const back = outcome.result === 'rolled-back' ? `${binaryWords(outcome.receipt)} is back` : NOTHING_RUNS
     return `${what}${where === '' ? '' : ` at ${where}`}; ${back}`
   }
 

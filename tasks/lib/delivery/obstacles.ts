@@ -3,6 +3,7 @@ import { isInjected } from '../protocol/command.ts'
 import { archOfUname } from '../binary/elf.ts'
 import { memoryFault } from '../pods/memory.ts'
 import { protocol, type Receipt } from '../protocol/receipt.ts'
+import { NO_DISK } from '../protocol/words.ts'
 import type { Pod } from '../pods/target.ts'
 import { size } from '../frame/words.ts'
 
@@ -48,7 +49,7 @@ export function obstacles(
   const writable = values.get('writable') ?? 'yes'
   if (writable !== 'yes')
     found.push({
-      check: /^no: the disk /.test(writable) ? 'disk' : 'folder',
+      check: writable.startsWith(NO_DISK) ? 'disk' : 'folder',
       why: `the binary there cannot be replaced: ${writable.replace(/^no: /, '')} - mount an emptyDir over its folder, or run as a user who may write there`,
     })
   const free = Number(values.get('free'))

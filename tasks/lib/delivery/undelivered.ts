@@ -44,6 +44,8 @@ export class Undelivered extends UserError {
   }
 }
 
+export const NOTHING_RUNS = 'nothing runs there now'
+
 /** How an exec has ended. */
 export interface Ended {
   /** `exit code 1` or `SIGKILL`. */
@@ -85,7 +87,7 @@ export function refused(pod: Pod, { by }: Parcel, encoding: Encoding, receipt: R
   const { values, log } = receipt
   const ended = values.get('reason') ?? 'no reason given'
   const reason = ended === `${EXIT_STATUS} 0` ? `${ended}: only a program that stays can be swapped in` : ended
-  const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : 'nothing runs there now'
+  const runs = values.has('pid') ? `${binaryWords(receipt)} runs on` : NOTHING_RUNS
   const fault = debuggerFault(ended, log)
   const text = () => {
     switch (values.get('result')) {
@@ -93,8 +95,8 @@ export function refused(pod: Pod, { by }: Parcel, encoding: Encoding, receipt: R
         if (fault !== undefined) return `the previous binary ${binaryWords(receipt)} is back: ${fault}`
         return `it crashed (${reason}); the previous binary ${binaryWords(receipt)} is back - fix it, then npm run build and npm run deploy-dev`
       case 'crashed':
-        if (fault !== undefined) return `nothing runs there now: ${fault}`
-        return `it crashed (${reason}) and nothing runs there now - fix it, then npm run build and npm run deploy-dev`
+        if (fault !== undefined) return `${NOTHING_RUNS}: ${fault}`
+        return `it crashed (${reason}) and ${NOTHING_RUNS} - fix it, then npm run build and npm run deploy-dev`
       case 'busy':
         return `busy: ${reason}; ${runs} - try again when it is done`
       case 'rejected':

@@ -1,5 +1,8 @@
 // Words and figures: how a line is split the way go does it, and how sizes and times are shown.
 
+/** A quote inside of a word: go takes it as a character. */
+export class InnerQuote extends Error {}
+
 /**
  * The words of a flag line as go splits them (cmd/internal/quoted, Split): at white space, a word that begins with ' or "
  * goes on to the next such quote, nothing is unescaped. Throws an Error where a quote is left open, or stands inside a
@@ -14,7 +17,7 @@ export function words(line: string): string[] {
     if (end < 0) throw new Error(`has a quote that is never closed: ${rest}`)
     const word = rest.slice(quote === undefined ? 0 : 1, end)
     if (quote === undefined && /['"]/.test(word))
-      throw new Error(`has a quote inside a word (${word}): put it around the whole word, as in '-tags=a b'`)
+      throw new InnerQuote(`has a quote inside a word (${word}): put it around the whole word, as in '-tags=a b'`)
     list.push(word)
     rest = rest.slice(quote === undefined ? end : end + 1).trimStart()
   }

@@ -1,4 +1,5 @@
 // Which Go a Delve knows. Pure.
+import { tooOld } from '../protocol/debugger-fault.ts'
 
 /**
  * The newest Go that a Delve debugs, as the N of Go 1.N. Since 1.20, Delve 1.N knows Go up to 1.N; 1.25.0 was still at 24
@@ -16,5 +17,5 @@ export function delveFault(delve: string, go: string): string | undefined {
   const known = newestGo(delve)
   const built = Number(/^go1\.(\d+)/.exec(go)?.[1])
   if (known === undefined || !(built > known)) return undefined
-  return `Delve ${delve} there knows Go up to 1.${known}, the program is built by ${go} - npm run container-dev && npm run switch-dev`
+  return tooOld(`Delve ${delve}`, `1.${known}`, go)
 }

@@ -11,7 +11,7 @@ import type { Settings } from '../settings/table.ts'
 import { onEnd } from '../frame/ending.ts'
 import { say, UserError } from '../frame/talk.ts'
 import { need, run } from '../frame/tools.ts'
-import { seconds, size, words } from '../frame/words.ts'
+import { InnerQuote, seconds, size, words } from '../frame/words.ts'
 
 export interface Recipe {
   readonly debug: boolean
@@ -83,10 +83,9 @@ function linkerWords(goLdflags: string): string[] {
   try {
     return words(goLdflags)
   } catch (error) {
-    const why = error instanceof Error ? error.message : String(error)
     // go takes a quote inside a word as a character: so do we
-    if (why.startsWith('has a quote inside')) return goLdflags.split(/\s+/)
-    throw new UserError(`GO_LDFLAGS ${why}`)
+    if (error instanceof InnerQuote) return goLdflags.split(/\s+/)
+    throw new UserError(`GO_LDFLAGS ${error instanceof Error ? error.message : String(error)}`)
   }
 }
 

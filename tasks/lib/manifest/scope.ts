@@ -2,7 +2,7 @@
 import { candidates, isAgent } from './dev-pod.ts'
 import type { Container, DevOptions, PodTemplate } from './template.ts'
 import { type Entry, entryOf } from '../yaml/entry.ts'
-import { matches, selectorFor } from '../yaml/labels.ts'
+import { chooseLine, matches, selectorFor, selectorLine } from '../yaml/labels.ts'
 import { UserError } from '../frame/talk.ts'
 import { type Source, faultsError, positionOf, valueAt } from '../yaml/text.ts'
 
@@ -63,13 +63,9 @@ function bySelector(source: Source, found: readonly Meant[], { selector, prodIma
     const warnings = labels === undefined ? [] : [`${place(only)}: ${why} - put into .env: SELECTOR=${labels}`]
     return { meant: found, faults: [], notes: [], warnings }
   }
-  const lines = found.map(
-    (each) => `${place(each)}: ${own(each) ? `SELECTOR=${own(each)}` : 'its pods have no labels'}`,
-  )
+  const lines = found.map((each) => `${place(each)}: ${selectorLine(own(each))}`)
   const why = `${found.length} workloads have the image ${prodImage}, and SELECTOR=${selector} matches the pods of none`
-  throw new UserError(
-    [`${source.file}: ${why} - put the line of the one that is meant into .env`, ...lines].join('\n  '),
-  )
+  throw new UserError([`${source.file}: ${why} - ${chooseLine}`, ...lines].join('\n  '))
 }
 
 /** The containers of the name CONTAINER. */

@@ -60,6 +60,14 @@ export function leftOutWords({ why }: LeftOut): string {
   return `left out: it is ${why}`
 }
 
+/** The pod of that name; the newest if none is asked for. Throws UserError if there is no such one. */
+export function podNamed(pods: readonly Pod[], name: string | undefined): Pod {
+  const found = name === undefined ? pods[0] : pods.find((each) => each.name === name)
+  if (found !== undefined) return found
+  const there = pods.map((each) => each.name).join(', ')
+  throw new UserError(there === '' ? 'there is no pod' : `there is no dev pod ${name}: there are ${there}`)
+}
+
 /** Ending, finished or evicted: completes "it is ...". */
 function whyGone(pod: unknown): string | undefined {
   if (at(pod, 'metadata', 'deletionTimestamp') !== undefined) return 'terminating'

@@ -39,6 +39,9 @@ export async function sandboxWrapper({
   throw new UserError(`no port above ${debugPort} is free for Delve - set DEBUG_PORT and DEBUG_LOCAL_PORT in .env`)
 }
 
+/** What is said of an agent that was started. */
+export const agentRuns = (pid: number) => `the agent runs, pid ${pid}`
+
 /**
  * Starts the agent in the sandbox and leaves it running after the task. The program's arguments follow, the wrapper is
  * the agent's -r; one that runs without a wrapper is ended first where there is one now, and its arguments are kept. Returns

@@ -2,6 +2,8 @@
 
 /** Of a refusal, at its beginning: the pod's disk is full. */
 export const DISK_FULL = 'disk full'
+/** Of `writable` in a greeting, at its beginning: the disk does not take a binary, rather than the folder. */
+export const NO_DISK = 'no: the disk '
 /** Of a refusal: what ran at the greeting runs no more. */
 export const ANOTHER_RUNS = 'another binary runs by now'
 /** Of a refusal: the binary needs a loader that the container does not have. */

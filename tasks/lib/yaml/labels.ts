@@ -19,6 +19,14 @@ export function matches(selector: string, labels: unknown): boolean {
   })
 }
 
+/** Behind what a list of such lines is for. */
+export const chooseLine = 'put the line of the one that is meant into .env'
+
+/** The line of .env for a selector, or why there is none. */
+export function selectorLine(selector: string | undefined): string {
+  return selector === undefined ? 'its pods have no labels' : `SELECTOR=${selector}`
+}
+
 /** A selector that matches these labels, and those of no other if one label tells them apart; undefined where there are none. */
 export function selectorFor(labels: unknown, others: readonly unknown[]): string | undefined {
   const all = Object.entries(isRecord(labels) ? labels : {}).map(([key, value]) => `${key}=${String(value)}`)

@@ -1,7 +1,7 @@
 // What of a manifest is switched: the workloads that SELECTOR and CONTAINER mean, and what belongs to them. Pure.
 import { agentContainers, isSame, podLabels, type Workload, workloadsIn } from './workloads.ts'
 import { at, isRecord, nameOf, text } from '../frame/json.ts'
-import { matches, selectorFor } from './labels.ts'
+import { chooseLine, matches, selectorFor, selectorLine } from './labels.ts'
 import type { Manifest } from './objects.ts'
 import { UserError } from '../frame/talk.ts'
 
@@ -75,11 +75,10 @@ function meant(all: readonly Workload[], file: string, meaning: Meaning): readon
   const others = (object: unknown) =>
     running.filter((each) => each.object !== object).map((each) => podLabels(each.object))
   const lines = running.map(({ object }) => {
-    const own = selectorFor(podLabels(object), others(object))
-    return `${nameOf(object)}: ${own === undefined ? 'its pods have no labels' : `SELECTOR=${own}`}`
+    return `${nameOf(object)}: ${selectorLine(selectorFor(podLabels(object), others(object)))}`
   })
   const why = `SELECTOR=${selector} matches the pods of none of its workloads`
-  throw new UserError([`${file}: ${why} - put the line of the one that is meant into .env`, ...lines].join('\n  '), 2)
+  throw new UserError([`${file}: ${why} - ${chooseLine}`, ...lines].join('\n  '), 2)
 }
 
 /** Whether an object is for a workload: it selects its pods, scales it, or is named in it. */
