@@ -240,16 +240,23 @@ faults('an image that cannot be pulled is named, with the pod', async ({ it }) =
 
 faults('a quota that is too small is named', async ({ it }) => {
   await it.kubectl(['create', 'quota', 'small', '--hard=pods=0'])
-  await it.kubectl(['delete', 'pods', '--all', '--grace-period=1'])
-  const { stderr } = await it.run('switch-dev', [], { code: 1 })
-  assert.match(stderr, /error: the pods did not come up: .*exceeded quota: small/)
-  const { stderr: none } = await it.run('deploy-dev', [], { code: 1 })
-  assert.match(
-    none,
-    new RegExp(`error: no pod matches app=hello in namespace ${it.namespace} - run npm run switch-dev`),
-  )
-  await it.kubectl(['delete', 'quota', 'small'])
-  await it.kubectl(['rollout', 'restart', 'deployment/hello'])
+  try {
+    // before it is counted, the server says 'status unknown for quota', and the Deployment keeps the first reason for good
+    await until('the quota to be counted', 60, () =>
+      it.kubectl(['get', 'quota', 'small', '-o', 'jsonpath={.status.hard.pods}']),
+    )
+    await it.kubectl(['delete', 'pods', '--all', '--grace-period=1'])
+    const { stderr } = await it.run('switch-dev', [], { code: 1 })
+    assert.match(stderr, /error: the pods did not come up: .*exceeded quota: small/)
+    const { stderr: none } = await it.run('deploy-dev', [], { code: 1 })
+    assert.match(
+      none,
+      new RegExp(`error: no pod matches app=hello in namespace ${it.namespace} - run npm run switch-dev`),
+    )
+  } finally {
+    await it.kubectl(['delete', 'quota', 'small'])
+    await it.kubectl(['rollout', 'restart', 'deployment/hello'])
+  }
   await it.run('switch-dev')
 })
 
@@ -261,8 +268,7 @@ faults('a terminating pod gets nothing, and is named', async ({ it }) => {
   await until('the pod to terminate', 30, () =>
     it.kubectl(['get', 'pod', pod, '-o', 'jsonpath={.metadata.deletionTimestamp}']),
   )
-  const { stdout, stderr } = await it.run('deploy-dev', [], { code: 1 })
-  await it.kubectl(finalizers('null'))
+  const { stdout, stderr } = await it.run('deploy-dev', [], { code: 1 }).finally(() => it.kubectl(finalizers('null')))
   assert.is(stdout, '')
   assert.match(stderr, new RegExp(`error: .*${pod} is terminating`))
   await it.run('switch-dev')

@@ -1,6 +1,7 @@
 // A way to the API server that a test has in its hands: it slows, counts, and breaks at a byte of an upload.
 import { createServer, connect, type Server, type Socket } from 'node:net'
 import { connect as connectTls } from 'node:tls'
+import { within } from '../lib/pace.ts'
 import { kubectl } from './cluster.ts'
 
 export interface Shape {
@@ -104,9 +105,13 @@ export class Link {
     return link
   }
 
-  /** The connection of the next upload that has so many bytes through, from where on it is held; and once alone. */
+  /**
+   * The connection of the next upload that has so many bytes through, from where on it is held; and once alone. Throws after a
+   * minute, times pace, in which there was none.
+   */
   at(bytes: number): Promise<Connection> {
-    return new Promise((spring) => (this.trap = { at: bytes, spring }))
+    const sprung = new Promise<Connection>((spring) => (this.trap = { at: bytes, spring }))
+    return within(60, sprung, () => `an upload of ${bytes} bytes`)
   }
 
   /** Takes no new connection: nobody listens there. */

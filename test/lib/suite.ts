@@ -1,7 +1,10 @@
-// uvu's suite with a before hook that is heard: uvu alone drops what one throws, and nobody learns why no test ran.
+// uvu's suite as the tests here need it: a before hook that throws is heard, and a case that never ends fails by itself.
 import { suite as silent, type Test } from 'uvu'
 
-/** A suite as uvu makes it; what its before hook throws goes to stderr too. */
+/** Seconds for one case, on any machine. Half of what a file has, so that the cases after one that hangs are run. */
+const limit = 600
+
+/** A suite as uvu makes it; what its before hook throws goes to stderr too, and a case fails after ten minutes. */
 export function suite<T>(title: string): Test<T> {
   const made = silent<T>(title)
   const { before } = made
@@ -14,6 +17,13 @@ export function suite<T>(title: string): Test<T> {
         throw error
       }
     })
-  made.before = Object.assign(heard, { each: before.each })
-  return made
+  const bounded = (name: string, work: Parameters<typeof made>[1]) =>
+    made(name, async (context) => {
+      let timer: NodeJS.Timeout | undefined
+      const late = new Promise<never>((_, reject) => {
+        timer = setTimeout(() => reject(new Error(`not over after ${limit} s`)), limit * 1000)
+      })
+      await Promise.race([work(context), late]).finally(() => clearTimeout(timer))
+    })
+  return Object.assign(bounded, made, { before: Object.assign(heard, { each: before.each }) })
 }
