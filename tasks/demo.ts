@@ -116,7 +116,7 @@ await task(about, async () => {
       throw new UserError(`examples/hello/main.go has no ${before} any more: the demo edits it`)
     writeFileSync(file, text.replace(before, after))
     const line = text.slice(0, text.indexOf(before)).split('\n').length
-    print(`main.go:${line}: ${before.trim()} becomes ${after.trim().replace(/\n\t/g, '; ')}`)
+    print(`main.go:${line}: ${before.trim()} becomes ${after.trim().split('\n\t').join('; ')}`)
   }
 })
 

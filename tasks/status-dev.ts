@@ -2,7 +2,7 @@
 import { leftOutWords } from './lib/pods/pod-list.ts'
 import { sha256Of } from './lib/go/builds.ts'
 import { fitted, since, width } from './lib/frame/fit.ts'
-import { reasonOf, type Receipt } from './lib/protocol/receipt.ts'
+import { agentVersion, reasonOf, type Receipt } from './lib/protocol/receipt.ts'
 import { settings } from './lib/settings/settings.ts'
 import { mode, statusOf } from './lib/pods/status.ts'
 import { table } from './lib/frame/words.ts'
@@ -91,7 +91,7 @@ function row(pod: Pod, receipt: Receipt, built: string | undefined): Cells {
   return {
     POD: pod.name,
     CONTAINER: pod.container || '-',
-    AGENT: value('agent').split(' ')[0] ?? '',
+    AGENT: agentVersion(receipt).version || '-',
     RESULT: value('result'),
     VERSION: value('version'),
     SHA256: value('sha256').slice(0, 8),

@@ -32,6 +32,15 @@ test('the settings in docs/settings.md are those of the table: keys, defaults an
   )
 })
 
+test('a release has one number, in package.json, the agent and CHANGELOG.md', () => {
+  const { version } = JSON.parse(text('package.json')) as { version: string }
+  assert.is((JSON.parse(text('package-lock.json')) as { version: string }).version, version)
+  assert.is(/\brelease_version=(\S+)/.exec(text('agent/hotswap-dev'))?.[1], version)
+  const [first = '', second = ''] = text('CHANGELOG.md').match(/^## .*$/gm) ?? []
+  assert.is(first, '## [Unreleased]')
+  assert.match(second, new RegExp(`^## \\[${version.replaceAll('.', '\\.')}\\] - \\d{4}-\\d\\d-\\d\\d$`))
+})
+
 test('every npm script that a document names is there, and so is its file', () => {
   const { scripts } = JSON.parse(text('package.json')) as { scripts: Record<string, string> }
   for (const document of documents) {

@@ -2,7 +2,7 @@
 import { isInjected } from '../protocol/command.ts'
 import { archOfUname } from '../binary/elf.ts'
 import { memoryFault } from '../pods/memory.ts'
-import { protocol, type Receipt } from '../protocol/receipt.ts'
+import { agentVersion, protocol, type Receipt } from '../protocol/receipt.ts'
 import { NO_DISK } from '../protocol/words.ts'
 import type { Pod } from '../pods/target.ts'
 import { size } from '../frame/words.ts'
@@ -29,11 +29,11 @@ export interface Planned {
 export function obstacles(
   pod: Pick<Pod, 'memory' | 'agent'>,
   { size: bytes, machine, machines = [], wrapped }: Planned,
-  { values }: Receipt,
+  receipt: Receipt,
 ) {
+  const { values } = receipt
   const found: Obstacle[] = []
-  const spoken = Number(values.get('agent')?.split(' ').at(-1))
-  if (!(spoken >= protocol))
+  if (!(agentVersion(receipt).protocol >= protocol))
     found.push({
       check: 'agent',
       why: `the agent (${values.get('agent')}) is older than these tasks - run npm run ${isInjected(pod.agent) ? 'generate-deployment-dev' : 'container-dev'} and npm run switch-dev`,

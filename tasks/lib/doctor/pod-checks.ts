@@ -5,7 +5,7 @@ import { archOfUname } from '../binary/elf.ts'
 import { finding, type Finding } from './finding.ts'
 import { memoryFault } from '../pods/memory.ts'
 import { obstacles } from '../delivery/obstacles.ts'
-import { decodes, type Receipt } from '../protocol/receipt.ts'
+import { agentVersion, decodes, type Receipt } from '../protocol/receipt.ts'
 import { delveRoom, sample, type Probe } from './probe.ts'
 import { programState } from './program.ts'
 import type { Pod } from '../pods/target.ts'
@@ -36,7 +36,7 @@ export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Fin
   const wrapped = plan.debug && value('wrapper') !== ''
   const found = obstacles(pod, { ...plan, wrapped }, receipt)
   const fine: Readonly<Record<(typeof found)[number]['check'], string>> = {
-    agent: value('agent').split(' ')[0] ?? '',
+    agent: agentVersion(receipt).version,
     architecture: archOfUname(value('machine')) ?? value('machine'),
     folder: 'the binary can be replaced',
     disk: `${size(Number(value('free')))} are free for a binary`,

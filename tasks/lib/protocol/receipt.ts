@@ -67,6 +67,12 @@ export function binaryWords({ values }: Receipt): string {
   return [values.get('version') ?? '', (values.get('sha256') ?? '').slice(0, 8)].filter((word) => word !== '').join(' ')
 }
 
+/** The version of an agent and the number of its protocol, as it says them: `0.1.0 1`; empty and NaN if it does not. */
+export function agentVersion({ values }: Receipt): { readonly version: string; readonly protocol: number } {
+  const [version = '', number] = (values.get('agent') ?? '').split(' ')
+  return { version, protocol: Number(number) }
+}
+
 /** How a binary is sent. */
 export type Encoding = 'raw' | 'gzip' | 'delta'
 /** How all of a file goes. */
