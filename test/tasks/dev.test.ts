@@ -108,7 +108,8 @@ dev('shows the panic with file and line, and the rollback', async (loop) => {
     'm',
   )
   await until('the error', () => error.test(told.err()))
-  assert.match(told.err(), /^local \| ── rolled back: exit status 2 ──$/m)
+  // the table is followed: its row may come after the receipt
+  await until('the row', () => /^local \| ── rolled back: exit status 2 ──$/m.test(told.err()))
   await told.answers('hello')
   loop.copy.file(main, text)
   assert.match((await told.until(3))[2] ?? '', / nothing sent 1\/1 pods .* ok$/)
