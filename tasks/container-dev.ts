@@ -56,7 +56,7 @@ await task(about, async () => {
     cwd: '.',
     output: 'show',
   })
-  if (exitCode !== 0) throw new UserError(`${tool} could not build ${chosen.devImage}: its own words are above`)
+  if (exitCode !== 0) throw new UserError(`${tool} could not build ${chosen.devImage}: its error is above`)
   if (bring !== undefined) {
     const [command, ...args] = bring
     say([command, ...args].join(' '))

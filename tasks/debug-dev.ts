@@ -16,8 +16,7 @@ import { target } from './lib/pods/reach.ts'
 
 const about = {
   name: 'debug-dev',
-  summary:
-    'owns a port of this machine and leads an IDE from it to the Delve of a dev pod, over every swap, until Ctrl-C',
+  summary: 'opens a port on this machine through which an IDE debugs a dev pod, over every swap, until Ctrl-C',
   options: {
     pod: { type: 'string', value: 'NAME', help: 'the pod to debug; default: the newest' },
     setup: { type: 'string', value: 'EDITOR', help: 'vscode: write the attach configuration to .vscode/launch.json' },
@@ -86,7 +85,9 @@ await task(about, async ({ flags }) => {
         ? 'npm run switch-prod && npm run switch-dev'
         : 'npm run generate-deployment-dev && npm run switch-dev'
     if (pod.debugPort !== chosen.debugPort && where.kind === 'kubernetes')
-      say(`DEBUG_PORT is ${chosen.debugPort} in .env, the pod's own ${pod.debugPort} counts - to change it: ${renew}`)
+      say(
+        `DEBUG_PORT is ${chosen.debugPort} in .env, but the pod was started with ${pod.debugPort}, and that counts - to change it: ${renew}`,
+      )
     const wrapper = values.get('wrapper') ?? ''
     if (wrapper !== '' && waits(wrapper) !== chosen.debugWait)
       say(

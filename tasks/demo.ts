@@ -77,7 +77,7 @@ await task(about, async () => {
   if (now.values.get('result') !== 'rolled-back' || binaryWords(now) !== good)
     throw new UserError('the rollback did not happen')
 
-  title('That is the job. With a cluster, the same commands do it in a real pod; README.md has the way.')
+  title('That is the job. With a cluster, the same commands do it in a real pod; README.md says how.')
 
   /** Builds the source as it is now, as the version of that name. */
   async function build(tag: string): Promise<void> {

@@ -24,12 +24,12 @@ const about = {
   options: {
     json: { type: 'boolean', help: 'print one JSON object per pod' },
     encoding: { type: 'string', value: 'NAME', help: 'raw, gzip or delta, instead of ENCODING' },
-    'take-over': { type: 'boolean', help: "put it over another developer's binary too" },
+    'take-over': { type: 'boolean', help: "also replace another developer's binary" },
     verbose: { type: 'boolean', help: 'say which encoding was chosen' },
   },
   more:
     'Prints pod, bytes sent of how many, pid, version and 8 digits of the sha256, seconds. Exit code 1: a pod failed.\n' +
-    "A pod that runs another developer's binary, which was not delivered from here too, is left as it is and named.",
+    "A pod that runs another developer's binary is left alone and named, unless your machine has delivered that binary too.",
 } as const
 
 await task(about, async ({ flags }) => {

@@ -41,7 +41,7 @@ const about = {
     wide: { type: 'boolean', help: 'print all of an edit, also if the terminal is narrower than its line' },
   },
   more:
-    'Watches what go build reads. Runs switch-dev first where there are no dev pods; on local, ARG... are the arguments\n' +
+    'Watches what go build reads. Runs switch-dev first if there are no dev pods; on local, ARG... are the arguments\n' +
     'of the program. Prints a line per edit on stdout, the output of the pods on stderr. Ctrl-C leaves the pods as they are.',
 } as const
 

@@ -1,4 +1,4 @@
-// Checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong.
+// Checks all that a swap needs, from the tools of this machine to the pods, and says how to mend what is wrong.
 import { machines } from './lib/go/builds.ts'
 import { leftOutWords } from './lib/pods/pod-list.ts'
 import { buildArch } from './lib/go/go-env.ts'
@@ -20,11 +20,11 @@ import { toolsFound } from './lib/doctor/tool-versions.ts'
 const about = {
   name: 'doctor-dev',
   summary:
-    'checks all that a swap needs, from the tools of this machine to the pods, and says the remedy of what is wrong',
+    'checks all that a swap needs, from the tools of this machine to the pods, and says how to mend what is wrong',
   options: { json: { type: 'boolean', help: 'print one JSON object per check' } },
   more:
-    'Each check is made, and changes nothing. Prints ok, note, fault or - (not made), the name of the check, what was\n' +
-    'found, and the remedy. Exit code 1: there is a fault. That nothing runs before the first switch-dev is none.',
+    'The checks change nothing. Each prints ok, note, fault or - (not made), its name, what it found, and what to do about it.\n' +
+    'Exit code 1: there is a fault. Before the first switch-dev nothing runs yet: that is a note.',
 } as const
 
 await task(about, async ({ flags }) => {
@@ -126,7 +126,7 @@ async function permitted(
       finding(
         `permission ${verbs[0]} ${resource}`,
         'fault',
-        `you may not, and need it ${use} - ask for the Role of docs/security.md`,
+        `you do not have it, and need it ${use} - ask for the Role of docs/security.md`,
       ),
     )
   if (missing.length === 0) tell(finding('permissions', 'ok', `${all.length} of ${all.length}`))

@@ -12,9 +12,9 @@ const about = {
   summary: 'writes the dev manifest: the production manifest, in which the agent and its debugger run the program',
   operands: '[-] [PROD_IMAGE DEV_IMAGE]',
   more:
-    'PROD_IMAGE is the image of the production manifest, DEV_IMAGE the one of container-dev; where it is empty, the image stays\n' +
-    'and the agent is injected, with tools of INJECT_IMAGE. Prints the path of the dev manifest. With -, reads the manifest from\n' +
-    'standard input (helm template, kubectl kustomize, kubectl get -o yaml) and prints the dev manifest instead.\n' +
+    'PROD_IMAGE is the image of the production manifest, DEV_IMAGE the one that container-dev builds. If DEV_IMAGE is empty,\n' +
+    'the image stays, and the agent is injected with tools of INJECT_IMAGE. Prints the path of the dev manifest. With -, reads\n' +
+    'the manifest from standard input (helm template, kubectl kustomize, kubectl get -o yaml) and prints the dev manifest.\n' +
     'Settings: PROD_IMAGE, DEV_IMAGE, INJECT_IMAGE, MANIFEST, MANIFEST_DEV, BINARY_PATH, DEBUG_PORT, DEBUG_WAIT, SETTLE, LIMIT in .env.',
 } as const
 

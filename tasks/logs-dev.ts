@@ -12,7 +12,7 @@ import { target } from './lib/pods/reach.ts'
 const about = {
   name: 'logs-dev',
   summary: 'follows what the program and the agent print in every dev pod, since the last swap, until Ctrl-C',
-  options: { agent: { type: 'boolean', help: "the agent's table alone, from its beginning" } },
+  options: { agent: { type: 'boolean', help: "only the agent's log, from its beginning" } },
   more: 'Each line begins with its pod. Pods that come later are followed too.',
 } as const
 

@@ -11,8 +11,8 @@ const about = {
   summary: 'opens a shell in the container of a dev pod; on local, in the sandbox folder',
   options: { pod: { type: 'string', value: 'NAME', help: 'default: the newest' } },
   more:
-    'Without a terminal it runs what stdin says. Exit code 0: there was a shell, whatever its last command ended with;\n' +
-    'a script that wants to know prints that itself (echo $?). Exit code 1: there was none, or the way to it broke.',
+    'Without a terminal, the shell runs the commands on stdin. Exit code 0: there was a shell, whatever its last command ended\n' +
+    'with (echo $? prints that). Exit code 1: there was no shell, or the connection to it broke.',
 } as const
 
 await task(about, async ({ flags }) => {

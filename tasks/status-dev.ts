@@ -19,8 +19,8 @@ const about = {
     wide: { type: 'boolean', help: 'print every column, however wide the table becomes' },
   },
   more:
-    'LOCAL: whether it is the file at BINARY. SINCE: when the process began. DEPLOYED: when it was swapped in.\n' +
-    'Without --wide it prints what fits the terminal; into a pipe or a file, COLUMNS characters, or 80.',
+    'LOCAL: whether the program is the file at BINARY. SINCE: when its process began. DEPLOYED: when it was swapped in.\n' +
+    'Without --wide the table fits the terminal; in a pipe or a file it has COLUMNS characters a line, or 80.',
 } as const
 
 const wide = [

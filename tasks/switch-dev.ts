@@ -17,7 +17,7 @@ const about = {
   operands: '[-- ARG...]',
   more:
     'On local, ARG... are the arguments of the program. On a cluster the dev manifest is applied over the production one.\n' +
-    'Exit code 1 there: no agent answers, or the program crashed. One that waits for its first binary is no fault.',
+    'Exit code 1 on a cluster: no agent answers, or the program crashed. A program that waits for its first binary is no failure.',
 } as const
 
 await task(about, async ({ operands }) => {

@@ -76,7 +76,7 @@ session('a deleted pod: the session goes on with the one that takes its place', 
   })
   await client.until(
     'the note',
-    () => client.notes.some((line) => line.startsWith(`${next}: this pod from now on`)),
+    () => client.notes.some((line) => line.startsWith(`${next}: this pod is debugged from now on`)),
     30,
   )
   debug.edit('two', 2)

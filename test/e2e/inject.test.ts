@@ -45,7 +45,7 @@ inject('an object that a chart installed: five dev pods within 30 s, and back ex
   assert.ok(seconds < 30, `${seconds} s`)
   assert.match(
     stderr,
-    /^warning: Deployment hello is kept by Helm \(release shop\): its next upgrade or rollback takes this back/m,
+    /^warning: Deployment hello is kept by Helm \(release shop\): its next upgrade or rollback undoes this change/m,
   )
   assert.is(stderr.match(/: the agent answers \(running, /g)?.length, 5)
   assert.equal(was(await live(it)), kept(before), 'kept in the annotation')
@@ -56,7 +56,10 @@ inject('an object that a chart installed: five dev pods within 30 s, and back ex
   const back = await it.run('switch-prod')
   assert.match(back.stderr, /^deployment\.apps\/hello is as it was before$/m)
   assert.equal(kept(await live(it)), kept(before))
-  assert.match((await it.run('switch-prod')).stderr, /manifests\/none\.yml names none of it: it is not applied/)
+  assert.match(
+    (await it.run('switch-prod')).stderr,
+    /manifests\/none\.yml has none of these workloads, so it is not applied/,
+  )
 })
 
 inject('who keeps the object otherwise is named, before and after', async ({ it }) => {

@@ -75,7 +75,7 @@ outdated('one that was edited by hand, or was piped, stays; what is wrong with i
   const { stderr } = await it.run('switch-dev')
   assert.match(
     stderr,
-    new RegExp(`^warning: ${path} is not what these settings make of manifests/deployment.yml - `, 'm'),
+    new RegExp(`^warning: ${path} differs from what these settings make of manifests/deployment.yml - `, 'm'),
   )
   assert.match(it.checkout.read(path), /# mine/)
 

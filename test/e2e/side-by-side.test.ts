@@ -73,7 +73,7 @@ beside(
     const { stderr } = await it.run('switch-dev', [], as('api'))
     assert.match(
       stderr,
-      /^warning: ConfigMap shared stays as it is, though manifests-dev\/api\.yml has it otherwise: it is not for Deployment api alone - /m,
+      /^warning: ConfigMap shared stays as it is, though manifests-dev\/api\.yml describes it differently: it does not belong to Deployment api alone - /m,
     )
     assert.equal([await value(it, 'api-own'), await value(it, 'shared')], ['2', '1'])
     assert.is(await it.kubectl(['get', 'configmap', 'web-own', '--ignore-not-found']), '')

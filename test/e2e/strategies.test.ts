@@ -119,7 +119,7 @@ strategies('a DaemonSet that no node is for', async ({ it }) => {
   await it.run('generate-deployment-dev')
   assert.is(
     await refused(it),
-    'error: DaemonSet hello has no pod: no node is one for it - look at its nodeSelector, affinity and tolerations',
+    'error: DaemonSet hello has no pod: no node fits it - look at its nodeSelector, affinity and tolerations',
   )
 })
 

@@ -123,7 +123,7 @@ container('ends in 1 where the tool cannot build, or not bring the image in', as
   copy.fake('docker', 'case "$1" in build) echo "no space left" >&2; exit 1 ;; esac')
   const built = await copy.run('container-dev')
   assert.equal([built.code, built.stdout], [1, ''])
-  assert.match(built.stderr, /\nno space left\nerror: docker could not build hello-dev: its own words are above\n$/)
+  assert.match(built.stderr, /\nno space left\nerror: docker could not build hello-dev: its error is above\n$/)
   copy.fake('docker', 'case "$1" in push) echo denied >&2; exit 1 ;; esac')
   const pushed = await copy.run('container-dev', [], { env: { IMAGE_TO: 'push' } })
   assert.equal([pushed.code, pushed.stdout], [1, ''])

@@ -84,7 +84,7 @@ DIR/tmp/SCRATCH/bin/hello  v3  N.N MB  SHA8  N.N s
 local: it crashed (exit status 2); the previous binary v2 SHA8 is back - fix it, then npm run build and npm run deploy-dev
 GET / answers: good morning, version v2
 
-That is the job. With a cluster, the same commands do it in a real pod; README.md has the way.
+That is the job. With a cluster, the same commands do it in a real pod; README.md says how.
 `,
   )
   assert.match(

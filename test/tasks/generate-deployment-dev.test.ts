@@ -77,7 +77,7 @@ Pod p, container a: changed
 Pod p, init container c: changed, the image alone
 note: deploy/prod.yml:5: Pod p, container a: its args begin with server, taken for the program /app/server
 note: deploy/prod.yml:12: Job j, container j stays as it is: an agent would run a job again and again
-warning: deploy/prod.yml:5: Pod p, container a: runs as user 1000: swaps work where every user may write /app, as in an image of container-dev - an image of one's own needs RUN chmod 0777 /app
+warning: deploy/prod.yml:5: Pod p, container a: runs as user 1000: swaps work if every user may write to /app, as in an image of container-dev - an image of one's own needs RUN chmod 0777 /app
 warning: deploy/prod.yml:5: Pod p, container a: the node pulls registry.example.com:5000/shop-dev at each start, but IMAGE_TO only loads it into the node - write imagePullPolicy: IfNotPresent
 2 of 2 containers changed
 `,

@@ -186,7 +186,7 @@ three('what is found is held to the rules of the settings', async ({ dir }) => {
     ['%IMAGE%', /placeholder/],
     ['<your-image>', /placeholder/],
     ['@@IMAGE@@', /placeholder/],
-    ['example.com/Shop:1', /say in \.env what is meant: PROD_IMAGE=…$/],
+    ['example.com/Shop:1', /put what you mean into \.env: PROD_IMAGE=…$/],
   ]
   for (const [text, remedy] of render) {
     const [code, why] = await image(text)

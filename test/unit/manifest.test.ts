@@ -915,7 +915,7 @@ const refused: readonly [title: string, text: string, message: string][] = [
   [
     'two faults',
     deployment(`${sh('        command: x\n')}${sh('        command: [/y]\n')}`),
-    `2 faults\n  m.yml:10: Deployment d, container a: its command is no list of words\n  m.yml:13: ${overwrite('Deployment d, container a', '/y')} - put into .env: BINARY_PATH=/y`,
+    `2 faults\n  m.yml:10: Deployment d, container a: its command is not a list of words\n  m.yml:13: ${overwrite('Deployment d, container a', '/y')} - put into .env: BINARY_PATH=/y`,
   ],
   [
     'hostNetwork',
@@ -1051,7 +1051,7 @@ for (const more of bothModes) {
     const mixed = workloads({ api: { containers: [`command: [${api}]`, 'args: [x]'] } })
     const { warnings } = make(mixed, {})
     assert.equal(warnings, [
-      `m.yml:9: Deployment api, container api1 has no command, and is taken to run ${api} as Deployment api, container api does - where its image runs another program, put into .env: CONTAINER=api`,
+      `m.yml:9: Deployment api, container api1 has no command, and is taken to run ${api} as Deployment api, container api does - if its image runs another program, put into .env: CONTAINER=api`,
     ])
   })
 }
@@ -1144,7 +1144,7 @@ streams('names the lines of the text as it came', () => {
   const line = text.split('\n').findIndex((each) => each.includes('command')) + 1
   assert.throws(
     () => generate(text, usual),
-    new RegExp(`^m\\.yml:${line}: Deployment d, container a: its command is no list`),
+    new RegExp(`^m\\.yml:${line}: Deployment d, container a: its command is not a list`),
   )
 })
 streams('that ends in the middle is a fault', () => {
@@ -1164,7 +1164,7 @@ faults.run()
 
 const talk = suite('what there is to say')
 const folder = '/usr/local/bin'
-const writable = `swaps work where every user may write ${folder}, as in an image of container-dev`
+const writable = `swaps work if every user may write to ${folder}, as in an image of container-dev`
 
 const said: readonly [
   title: string,
@@ -1220,7 +1220,7 @@ const said: readonly [
     sh('        securityContext: {runAsNonRoot: true}\n'),
     {
       warnings: [
-        `m.yml:10: Deployment d, container a: runAsNonRoot without runAsUser: the pod does not start where the dev image runs as root - add a runAsUser; ${writable}, an image of one's own needs RUN chmod 0777 ${folder}`,
+        `m.yml:10: Deployment d, container a: runAsNonRoot without runAsUser: the pod does not start if the dev image runs as root - add a runAsUser; ${writable}, an image of one's own needs RUN chmod 0777 ${folder}`,
       ],
     },
   ],
@@ -1300,7 +1300,7 @@ const said: readonly [
     sh('        stdin: true\n'),
     {
       warnings: [
-        'm.yml:10: Deployment d, container a: stdin: the agent gives the program an empty one: a program that ends with its stdin ends at once - let it wait for TERM instead',
+        'm.yml:10: Deployment d, container a: stdin: the agent gives the program an empty stdin, and a program that ends with its stdin ends at once - let it wait for TERM instead',
       ],
     },
   ],

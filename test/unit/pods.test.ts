@@ -234,7 +234,7 @@ pods('a complaint is one line with the next step', () => {
     ],
     [
       'error: unable to load root certificates: unable to parse bytes as PEM block',
-      /^the kubeconfig's certificates are none \(unable to load .*\) - write the kubeconfig anew/,
+      /^the kubeconfig has certificates that cannot be read \(unable to load .*\) - write the kubeconfig anew/,
     ],
     [
       'Unable to connect to the server: x509: certificate signed by unknown authority',

@@ -223,7 +223,7 @@ export function keeper(object: unknown): Keeper | undefined {
   const app = annotation('argocd.argoproj.io/tracking-id').split(':')[0] || label('argocd.argoproj.io/instance')
   if (app !== '')
     return {
-      who: `is kept by Argo CD (application ${app}), which takes this back where it syncs by itself`,
+      who: `is kept by Argo CD (application ${app}), which undoes this change if it syncs by itself`,
       first: `argocd app set ${app} --sync-policy none`,
       then: `argocd app set ${app} --sync-policy automated`,
     }
@@ -235,14 +235,14 @@ export function keeper(object: unknown): Keeper | undefined {
     const [name, space] = [label(`${kind}.toolkit.fluxcd.io/name`), label(`${kind}.toolkit.fluxcd.io/namespace`)]
     if (name === '' || annotation(`${kind}.toolkit.fluxcd.io/reconcile`) === 'disabled') continue
     const what = `${word} ${name}${space === '' ? '' : ` -n ${space}`}`
-    const who = `is kept by Flux (${word} ${name}), which takes this back`
+    const who = `is kept by Flux (${word} ${name}), which undoes this change`
     return { who, first: `flux suspend ${what}`, then: `flux resume ${what}` }
   }
   // https://github.com/helm/helm/blob/main/pkg/action/validate.go
   const release = annotation('meta.helm.sh/release-name')
   if (release === '' && label('app.kubernetes.io/managed-by') !== 'Helm') return undefined
   const of = release === '' ? '' : ` (release ${release})`
-  const who = `is kept by Helm${of}: its next upgrade or rollback takes this back`
+  const who = `is kept by Helm${of}: its next upgrade or rollback undoes this change`
   return { who, first: 'run npm run switch-prod before one', then: '' }
 }
 

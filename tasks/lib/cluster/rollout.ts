@@ -80,7 +80,7 @@ async function chosenOf(cluster: Cluster, manifest: Manifest, selection: Selecti
   const there = await live(cluster, shared).catch((error: unknown) => {
     if (!(error instanceof UserError)) throw error
     if (!(error instanceof KubectlError) || error.complaint.kind !== 'forbidden') return [] // a kind that is not there: apply says so
-    say(`warning: what is not for ${names(mine)} alone stays as it is: ${error.message}`)
+    say(`warning: what does not belong to ${names(mine)} alone stays as it is: ${error.message}`)
     return shared
   })
   const isThere = (object: unknown) => there.some((each) => isSame(each, object))
@@ -90,7 +90,7 @@ async function chosenOf(cluster: Cluster, manifest: Manifest, selection: Selecti
   for (const object of there) {
     const after = then.find((each) => isSame(each, object))
     if (after === undefined || !differs(object, after)) continue
-    const why = `stays as it is, though ${manifest.file} has it otherwise: it is not for ${names(mine)} alone`
+    const why = `stays as it is, though ${manifest.file} describes it differently: it does not belong to ${names(mine)} alone`
     say(`warning: ${nameOf(object)} ${why} - kubectl apply -f ${manifest.file} changes it, and all else`)
   }
   const missing = shared.filter((object) => !isThere(object))
@@ -230,7 +230,7 @@ export async function rollOutProduction(cluster: Cluster, chosen: Chosen): Promi
   const isOther = ({ object }: Workload) =>
     back.length > 0 && found.some((each) => isSame(each, object) && !isDev(each))
   const open = theirs.mine.filter((each) => !isBack(each) && !isOther(each) && !isGone(each))
-  if (foreign) say(`${manifest} names none of it: it is not applied`)
+  if (foreign) say(`${manifest} has none of these workloads, so it is not applied`)
   else if (prod === undefined)
     throw new UserError(`there is no ${manifest} - put the production manifest into .env: MANIFEST=PATH`)
   else if (open.length > 0 || (theirs.mine.length === 0 && made.length === 0)) {

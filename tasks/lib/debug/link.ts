@@ -87,7 +87,7 @@ export async function link(target: Target, name: string | undefined, listener: L
         way = undefined
         if (!going) return
         trouble = `${pod.name}: the link ended (${why})`
-        listener.tell(`${trouble} - again after 0.2 s, then twice as long each time, 5 s at most`)
+        listener.tell(`${trouble} - it is tried again after 0.2 s, then after twice as long each time, 5 s at most`)
         await close()
       } catch (error) {
         if (!(error instanceof UserError)) throw error

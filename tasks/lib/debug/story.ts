@@ -108,7 +108,7 @@ export function plot(before: Receipt, now: Receipt): string {
 }
 
 function moved(now: Receipt): string {
-  return joined(`this pod from now on, it runs ${binaryWords(now)}`, fault(now))
+  return joined(`this pod is debugged from now on, it runs ${binaryWords(now)}`, fault(now))
 }
 
 function joined(...parts: readonly string[]): string {

@@ -85,9 +85,11 @@ export function news(json: boolean, shown: Screen, wide: boolean) {
       if (json) return object('end', { pods: list })
       const same = new Map<string, string[]>()
       for (const { pod, runs: binary } of list) same.set(binary, [...(same.get(binary) ?? []), pod])
-      if (list.length === 0) sayLast('no pod is there')
+      if (list.length === 0) sayLast('there is no dev pod')
       for (const [binary, names] of same)
-        sayLast(`${names.join(', ')}: ${binary === '' ? 'not heard of' : binary} runs on - npm run switch-prod ends it`)
+        sayLast(
+          `${names.join(', ')}: ${binary === '' ? 'it has not said what it runs, and' : binary} runs on - npm run switch-prod ends it`,
+        )
     },
   }
 }

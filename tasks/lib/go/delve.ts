@@ -70,7 +70,7 @@ async function build(
   )
   if (exitCode !== 0 || built === undefined)
     throw new UserError(
-      `Delve ${dlvVersion} could not be built with ${goVersion} - mend what Go says above: where it could not download, GOPROXY (go env GOPROXY), where the version does not fit, DLV_VERSION in .env`,
+      `Delve ${dlvVersion} could not be built with ${goVersion} - mend what Go says above: if it could not download, set GOPROXY (go env GOPROXY); if the version does not fit, set DLV_VERSION in .env`,
     )
   renameSync(built, part)
 }

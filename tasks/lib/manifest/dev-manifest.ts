@@ -83,7 +83,7 @@ export function provideDevManifest(chosen: Settings): void {
   if (state === 'fresh') return
   if (state === 'other')
     return say(
-      `warning: ${manifestDev} is not what these settings make of ${manifest} - if no edit by hand is to stay: npm run generate-deployment-dev`,
+      `warning: ${manifestDev} differs from what these settings make of ${manifest} - unless you want to keep edits made by hand: npm run generate-deployment-dev`,
     )
   if (state === 'piped')
     return say(

@@ -92,7 +92,7 @@ export function rolloutWarnings(source: Source, { name, object }: PodTemplate, s
 export function withoutPods(object: unknown): string | undefined {
   if (at(object, 'spec', 'replicas') === 0) return `${nameOf(object)} has ${replicas.why()} - ${replicas.after(object)}`
   if (at(object, 'status', 'desiredNumberScheduled') !== 0) return undefined
-  return `${nameOf(object)} has no pod: no node is one for it - look at its nodeSelector, affinity and tolerations`
+  return `${nameOf(object)} has no pod: no node fits it - look at its nodeSelector, affinity and tolerations`
 }
 
 /**

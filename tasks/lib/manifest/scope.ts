@@ -138,12 +138,12 @@ function onlyImageKnows(
     typeof known?.fields.name === 'string' && known.fields.name !== fields.name
       ? `put into .env: CONTAINER=${known.fields.name}`
       : 'put the labels of the other one into .env as SELECTOR'
-  return `${positionOf(source, path)}: ${why} - where its image runs another program, ${line}`
+  return `${positionOf(source, path)}: ${why} - if its image runs another program, ${line}`
 }
 
 /** Why a container cannot be changed, and the line that helps. */
 function whyNot({ list, word, path, inText }: Extract<Entry, { runs: 'other' }>, binaryPath: string): string {
-  if (word === '') return ': its command is no list of words'
+  if (word === '') return ': its command is not a list of words'
   const overwritten = `the first deploy would overwrite ${word}`
   if (inText || path === undefined) {
     const begin = 'let its command begin with the program (the agent passes signals on and reaps)'

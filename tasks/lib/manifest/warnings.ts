@@ -62,7 +62,7 @@ function placeholders(source: Source, pod: PodTemplate): string[] {
 /** A shell's child in the background, as the program is one of the agent, has no stdin. */
 function keptOpen(source: Source, { container: { name, path, fields } }: AgentContainer): string[] {
   if (fields.stdin !== true) return []
-  const why = `${name}: stdin: the agent gives the program an empty one: a program that ends with its stdin ends at once`
+  const why = `${name}: stdin: the agent gives the program an empty stdin, and a program that ends with its stdin ends at once`
   return [`${positionOf(source, [...path, 'stdin'])}: ${why} - let it wait for TERM instead`]
 }
 
@@ -99,13 +99,13 @@ function otherUser(
   }
   const [user, nonRoot] = [setting('runAsUser'), setting('runAsNonRoot')]
   const folder = posix.dirname(agent.binary ?? binaryPath)
-  const swaps = `swaps work where every user may write ${folder}, as in an image of container-dev`
+  const swaps = `swaps work if every user may write to ${folder}, as in an image of container-dev`
   const remedy = `an image of one's own needs RUN chmod 0777 ${folder}`
   if (typeof user.value === 'number' && user.value !== 0) {
     return [`${user.at}: ${name}: runs as user ${user.value}: ${swaps} - ${remedy}`]
   }
   if (nonRoot.value !== true) return []
-  const why = 'runAsNonRoot without runAsUser: the pod does not start where the dev image runs as root'
+  const why = 'runAsNonRoot without runAsUser: the pod does not start if the dev image runs as root'
   return [`${nonRoot.at}: ${name}: ${why} - add a runAsUser; ${swaps}, ${remedy}`]
 }
 

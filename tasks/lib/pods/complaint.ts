@@ -117,7 +117,8 @@ function kubeconfig(lines: readonly string[]): Complaint | undefined {
   const [[certificate] = []] = all(
     /^(?:error: )?((?:unable to load root certificates|tls: (?:failed to find|private key)).*)$/i,
   )
-  if (certificate !== undefined) return { what: `the kubeconfig's certificates are none (${certificate})`, next: renew }
+  if (certificate !== undefined)
+    return { what: `the kubeconfig has certificates that cannot be read (${certificate})`, next: renew }
   return undefined
 }
 

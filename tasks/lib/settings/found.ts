@@ -67,7 +67,7 @@ export async function found(
     if (path !== undefined) return path
     if (settings.target === 'local') return `/usr/local/bin/${name()}`
     throw new UserError(
-      `neither ${nameOf(workload())} nor a Dockerfile in ${goDir} names the program - say where its image has it in .env: BINARY_PATH=/path/to/${name()}`,
+      `neither ${nameOf(workload())} nor a Dockerfile in ${goDir} names the program - put its path in the image into .env: BINARY_PATH=/path/to/${name()}`,
       2,
     )
   })
@@ -112,7 +112,7 @@ function once<T>(work: () => T): () => T {
 /** What is found is held to the rule of its key: a value that nobody could set is no value. */
 function held(key: string, value: string, { read, allowed }: Format<string>, where: string): string {
   if (read(value) !== undefined) return value
-  const remedy = leftover(value) ?? `say in .env what is meant: ${key}=…`
+  const remedy = leftover(value) ?? `put what you mean into .env: ${key}=…`
   throw new UserError(`${where} says ${value}, and ${key} must be ${allowed} - ${remedy}`, 2)
 }
 

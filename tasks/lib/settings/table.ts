@@ -75,7 +75,7 @@ const row = <T>(text: string, meaning: string, { allowed, example, read }: Forma
 const table = {
   TARGET: row(
     '',
-    'where the pods are: kubernetes or local; empty: kubernetes where KUBE_CONTEXT is set, else local',
+    'where the pods are: kubernetes or local; empty: kubernetes if KUBE_CONTEXT is set, else local',
     oneOf('local', 'kubernetes', ''),
   ),
   GO_MAIN: row('./examples/hello', 'package or file given to go build', path('./cmd/server')),
@@ -106,7 +106,7 @@ const table = {
   ),
   KUBE_CONTEXT: row(
     '',
-    'kubectl context to use; naming it here is consent to deploy there; empty: the current one where it is local',
+    'kubectl context to use; naming it here is consent to deploy there; empty: the current one if it is local',
     orEmpty(matching(/^[A-Za-z0-9][A-Za-z0-9._:/@+=~ -]{0,252}$/, 'the name of a kubectl context', 'kind-dev')),
   ),
   KUBE_NAMESPACE: row('', "namespace; empty: the manifest's, else the context's", orEmpty(label('default'))),
@@ -149,13 +149,13 @@ const table = {
   DEBUG_WAIT: row('0', '1: the program waits for a debugger before main', oneOf('0', '1')),
   DLV_VERSION: row(
     'v1.27.2',
-    'Delve that is built for the image',
+    'the version of Delve that is built for the pods',
     matching(/^v\d+\.\d+\.\d+(-[0-9A-Za-z.-]+)?$/, 'a version', 'v1.27.2'),
   ),
   SETTLE: row('0.5', 'seconds that a new process must live before it counts as running', seconds(0.05, 60, '0.5')),
   LIMIT: row(
     '10',
-    'seconds of patience with a process that does not end or a file that does not move',
+    'seconds to wait for a process that does not end, or for an upload that does not grow',
     seconds(0.5, 3600, '10'),
   ),
 }
