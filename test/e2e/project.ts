@@ -70,7 +70,7 @@ export async function project(word: string, mode: Mode = modes[0]): Promise<Proj
   const { kubeconfig, context } = await cluster()
   await tool(join(root, 'test/cluster/base-images'), [], { limit: 600 })
   const space = await namespace(word)
-  const copy = checkout()
+  const copy = checkout().sources()
   const dev = `local/${space.name}-dev:1`
   const prod = `local/${space.name}:1`
   // Delve is built once per machine, not once per test

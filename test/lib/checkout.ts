@@ -1,6 +1,17 @@
 // A throw-away copy of this repository, in which a test has its own .env, .hotswap and bin, and fakes on PATH.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { buildSync } from 'esbuild'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -26,11 +37,13 @@ export interface Checkout {
   fake(tool: string, script: string): void
   /** The arguments that a fake was called with, one list for each call. */
   calls(tool: string): string[][]
+  /** Copies the sources of the tasks too, once: for tasks/run, and for another file of the copy that imports them. */
+  sources(): Checkout
   /** Runs tasks/NAME.ts, or another file of the copy, in at most `limit` ms, times pace (default 60 s, then KILL). */
   run(name: string, args?: readonly string[], options?: Options): Promise<Ended>
   launch(name: string, args?: readonly string[], options?: Options): { child: ChildProcess; ended: Promise<Ended> }
-  /** The file that node runs as a task: for who needs another command line than launch()'s. */
-  compiled(task: string): string
+  /** The file that node runs as a task, or for another file of the copy: for who needs another command line than launch()'s. */
+  compiled(name: string): string
   remove(): void
 }
 
@@ -42,20 +55,26 @@ export interface Options {
   readonly input?: string
 }
 
-/** Copies what tasks need. node_modules is a link to the real one. */
+/**
+ * Copies what compiled tasks need. Their sources, three quarters of the files, come with sources() alone. node_modules is a
+ * link to the real one. A decoder of deltas that this checkout has already built need not be built again.
+ */
 export function checkout(): Checkout {
   const dir = mkdtempSync(join(tmpdir(), 'hotswap-test-'))
-  for (const name of [
-    'tasks',
+  const tools = '.hotswap/tools'
+  const built = existsSync(join(top, tools)) ? readdirSync(join(top, tools)) : []
+  const copied = [
     'agent',
     'examples',
     'manifests',
     'go.mod',
     'package.json',
     'package-lock.json',
-    'tsconfig.json',
-  ])
-    cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true })
+    'tasks/lib/debug/guard.sh', // debug-dev reads it
+    ...built.filter((name) => /^hotswap-patch-\w+-\w+$/.test(name)).map((name) => join(tools, name)),
+  ]
+  const take = (name: string) => cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true })
+  copied.forEach(take)
   symlinkSync(join(top, 'node_modules'), join(dir, 'node_modules'))
   const fakes = join(dir, 'fakes')
   mkdirSync(fakes)
@@ -77,21 +96,22 @@ export function checkout(): Checkout {
       const calls = copy.read(`fakes/${tool}.log`).split('--end--\n').slice(0, -1)
       return calls.map((call) => call.replace(/\n$/, '').split('\n'))
     },
+    sources() {
+      for (const name of ['tasks', 'tsconfig.json'])
+        if (!existsSync(join(dir, name === 'tasks' ? 'tasks/run' : name))) take(name)
+      return copy
+    },
     run: (name, args, options) => copy.launch(name, args, options).ended,
     launch(name, args = [], { env = {}, limit = 60_000, input } = {}) {
-      const child = spawn(
-        process.execPath,
-        [...(name.includes('/') ? ['--import', 'tsx/esm', join(dir, name)] : [compiled(dir, name)]), ...args],
-        {
-          cwd: dir,
-          env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
-          stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
-        },
-      )
+      const child = spawn(process.execPath, ['--enable-source-maps', copy.compiled(name), ...args], {
+        cwd: dir,
+        env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
+        stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
+      })
       child.stdin?.on('error', () => undefined).end(input)
       return { child, ended: ended(child, limit) }
     },
-    compiled: (task) => compiled(dir, task),
+    compiled: (name) => (name.includes('/') ? bundled(copy.sources().dir, name) : compiled(dir, name)),
     remove: () => rmSync(dir, { recursive: true, force: true }),
   }
   return copy
@@ -111,6 +131,16 @@ function compiled(dir: string, task: string): string {
     // once: another process of the same copy may be reading it
     if (!existsSync(join(dir, each))) cpSync(join(top, each), join(dir, each))
   return join(dir, file)
+}
+
+let bundles = 0
+
+/** Another file of the copy with what it imports, in a file as deep as the compiled tasks: a start through tsx costs more. */
+function bundled(dir: string, name: string): string {
+  const outfile = join(dir, `.hotswap/tasks/bundle-${++bundles}.js`)
+  const how = { bundle: true, packages: 'external', platform: 'node', format: 'esm', sourcemap: 'inline' } as const
+  buildSync({ entryPoints: [join(dir, name)], outfile, ...how })
+  return outfile
 }
 
 /** Waits for a process and collects what it says; kills it after limit ms, times pace. */

@@ -150,6 +150,7 @@ export class Loop {
 
   /** Any command in the copy, with the same environment. */
   spawn(words: readonly string[], options: SpawnOptions = {}) {
+    this.copy.sources() // of tasks/run
     const [command = '', ...args] = words
     const env = { PATH: `${this.dir}/fakes:${process.env.PATH}`, HOME: process.env.HOME, ...this.env }
     const child = spawn(command, args, { cwd: this.dir, env, stdio: 'pipe', ...options })

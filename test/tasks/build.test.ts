@@ -357,7 +357,7 @@ build('a build asks for no setting that it does not use', async ({ copy }) => {
   ] as const) {
     const { code, stderr } = await copy.run(task, [], { env: { ...env, ...more }, limit: 120_000 })
     assert.is(code, wanted === undefined ? 0 : 2, stderr)
-    if (wanted !== undefined) assert.match(stderr, `in .env: ${wanted}=`)
+    if (wanted !== undefined) assert.match(stderr, `.env: ${wanted}=`)
   }
 })
 

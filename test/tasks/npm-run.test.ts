@@ -7,7 +7,7 @@ import * as assert from 'uvu/assert'
 import { checkout, ended, type Checkout } from '../lib/checkout.ts'
 
 const run = suite<{ copy: Checkout }>('npm run')
-run.before.each((context) => void (context.copy = checkout()))
+run.before.each((context) => void (context.copy = checkout().sources()))
 run.after.each(({ copy }) => copy.remove())
 
 const help = (copy: Checkout) =>

@@ -1,6 +1,6 @@
 // What is made once: by calls at the same time, by tasks at the same time, after one that failed or was killed.
 import { spawn } from 'node:child_process'
-import { existsSync, readdirSync, utimesSync } from 'node:fs'
+import { existsSync, readdirSync, rmSync, utimesSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { hostArch } from '../../tasks/lib/binary/elf.ts'
@@ -92,6 +92,7 @@ once('what fails leaves nothing, and the next call tries anew', async ({ copy })
 })
 
 once('the decoder of deltas, for two pods in each of two tasks of a fresh checkout', async ({ copy }) => {
+  rmSync(join(copy.dir, '.hotswap'), { recursive: true, force: true })
   copy.fake('go', `PATH=\${PATH#*:}; exec go "$@"`)
   const body = `const [a, b] = await Promise.all(['${hostArch()}', '${hostArch()}'].map(patcher)); process.stdout.write(String(a === b))`
   assert.equal(await results(processes(copy, 2, body)), ['0 true', '0 true'])

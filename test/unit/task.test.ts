@@ -260,8 +260,8 @@ task('a reader that leaves ends the task without a word', async ({ copy }) => {
     copy,
     `onEnd(() => say('cleaned')); for (let n = 0; n < 1e6; n++) { print('line ' + n); if (n % 100 === 0) await sleep(1) }`,
   )
-  const command = '"$0" --import tsx fixture/x.ts | head -1; echo "${PIPESTATUS[0]}"'
-  const child = spawn('bash', ['-c', command, process.execPath], { cwd: copy.dir })
+  const command = '"$0" "$1" | head -1; echo "${PIPESTATUS[0]}"'
+  const child = spawn('bash', ['-c', command, process.execPath, copy.compiled('fixture/x.ts')])
   const { stdout, stderr } = await ended(child, 30_000)
   assert.is(stdout, 'line 0\n141\n')
   assert.is(stderr, 'cleaned\n')
@@ -276,9 +276,7 @@ task('long output through a pipe is whole', async ({ copy }) => {
 
 task('it works from another folder', async ({ copy }) => {
   fixture(copy, 'print(process.cwd())')
-  const child = spawn(process.execPath, ['--import', 'tsx', `${copy.dir}/fixture/x.ts`], {
-    cwd: `${copy.dir}/examples`,
-  })
+  const child = spawn(process.execPath, [copy.compiled('fixture/x.ts')], { cwd: `${copy.dir}/examples` })
   assert.is((await ended(child, 30_000)).stdout, `${copy.dir}\n`)
 })
 
