@@ -1,7 +1,7 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { decoder, encode, type Message, opening } from '../../tasks/lib/debug/dap.ts'
-import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug/session.ts'
+import { type DapSession, dapSession, type Step } from '../../tasks/lib/debug/dap-session.ts'
 import type { Link } from '../../tasks/lib/debug/link.ts'
 import { debuggerFault } from '../../tasks/lib/protocol/debugger-fault.ts'
 import { merged } from '../../tasks/lib/debug/editor.ts'

@@ -8,7 +8,7 @@ import { decoder, encode, type Message, opening } from './dap.ts'
 import type { Link } from './link.ts'
 import { type LinkOf, type PathRule, rpcPaths } from './paths.ts'
 import { connections, halting, insist, letGo, type ProgramState, programState, type Rpc, rpc } from './rpc.ts'
-import { dapSession, type Step } from './session.ts'
+import { dapSession, type Step } from './dap-session.ts'
 import { say } from '../frame/talk.ts'
 
 export interface Relay {

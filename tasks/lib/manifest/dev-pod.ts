@@ -1,19 +1,10 @@
 // What changes in a pod template, so that the containers of the image run the agent. Pure: the text is not its concern.
 import { isRecord } from '../frame/json.ts'
-import {
-  INJECTED,
-  type AgentCommand,
-  agentOf,
-  agentWords,
-  delve,
-  isInjected,
-  runsAgent,
-  wordsOf,
-} from '../protocol/command.ts'
+import { INJECTED, type AgentCommand, agentOf, agentWords, delve, runsAgent, wordsOf } from '../protocol/command.ts'
 import { entryOf, isEmpty } from '../yaml/entry.ts'
 import { isSameImage } from '../settings/image.ts'
 import { injectedBinary, injection, userNote } from './inject.ts'
-import { AGENT, BINARY, CONTAINER, DEBUG_PORT, SCRIPT } from '../protocol/annotations.ts'
+import { annotations } from './annotations.ts'
 import {
   type AgentContainer,
   type Container,
@@ -228,41 +219,6 @@ function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Ch
     ? { op: 'insert', path: [...path, 'env'], values: missing }
     : { op: 'add', path: [...path, 'env'], value: missing, after: ['args', 'command', 'image', 'name'] }
   return [...changes, change]
-}
-
-/** How tasks find the agent of the first container that runs one; that of another they read from its command. */
-function annotations(
-  pod: PodTemplate,
-  agents: readonly AgentContainer[],
-  { binaryPath, inject }: DevOptions,
-): Change[] {
-  const wanted = wantedAnnotations(agents, binaryPath)
-  if (inject && agents.some(({ agent }) => isInjected(agent.agent))) wanted[SCRIPT] = inject.agent
-  if (Object.keys(wanted).length === 0) return []
-  const path = [...pod.path, 'metadata']
-  const { metadata } = pod.fields
-  if (isEmpty(metadata)) return [{ op: 'add', path, value: { annotations: wanted } }]
-  const there = valueAt(metadata, ['annotations'])
-  if (isEmpty(there)) return [{ op: 'add', path: [...path, 'annotations'], value: wanted }]
-  return Object.entries(wanted)
-    .filter(([key, value]) => valueAt(there, [key]) !== value)
-    .map(([key, value]) => {
-      const op = isEmpty(valueAt(there, [key])) ? 'add' : 'set'
-      return { op, path: [...path, 'annotations', key], value }
-    })
-}
-
-function wantedAnnotations(agents: readonly AgentContainer[], binaryPath: string): Record<string, string> {
-  const [first] = agents
-  if (!first) return {}
-  const { agent, binary, debugPort } = first.agent
-  const { name } = first.container.fields
-  return {
-    [AGENT]: JSON.stringify(agent),
-    [BINARY]: binary ?? binaryPath,
-    ...(typeof name === 'string' ? { [CONTAINER]: name } : {}),
-    ...(debugPort === undefined ? {} : { [DEBUG_PORT]: String(debugPort) }),
-  }
 }
 
 function hostNetworkFault(
