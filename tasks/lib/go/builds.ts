@@ -1,4 +1,5 @@
 // What was built, for the tasks that come after: version, kind and architecture of a binary, found by its sha256.
+import { jsonOf } from '../frame/json.ts'
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -97,12 +98,8 @@ function recorded(): Build[] {
 }
 
 function listed(json: string): Build[] {
-  try {
-    const list: unknown = JSON.parse(json)
-    return Array.isArray(list) ? list.filter(isBuild) : []
-  } catch {
-    return []
-  }
+  const list = jsonOf(json)
+  return Array.isArray(list) ? list.filter(isBuild) : []
 }
 
 function isBuild(value: unknown): value is Build {

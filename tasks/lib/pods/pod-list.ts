@@ -3,7 +3,7 @@
 import { agentOf, runsAgent } from '../protocol/command.ts'
 import { AGENT, BINARY, CONTAINER, DEBUG_PORT } from '../protocol/annotations.ts'
 import { shortened } from './complaint.ts'
-import { at, items, strings, text } from '../frame/json.ts'
+import { at, items, jsonOf, strings, text } from '../frame/json.ts'
 import { memoryOf } from './memory.ts'
 import type { Settings } from '../settings/table.ts'
 import { UserError } from '../frame/talk.ts'
@@ -141,11 +141,6 @@ function containersOf(pod: unknown): unknown[] {
 }
 
 function words(json: string): string[] | undefined {
-  try {
-    const value: unknown = JSON.parse(json)
-    const list = strings(value)
-    return list.length > 0 ? list : undefined
-  } catch {
-    return undefined
-  }
+  const list = strings(jsonOf(json))
+  return list.length > 0 ? list : undefined
 }
