@@ -32,7 +32,8 @@ function cluster(prints: readonly (readonly string[])[], table: readonly string[
     kind: 'kubernetes',
     logs: (_: Pod, from: From) => {
       froms.push(from)
-      return start(prints[froms.length - 1] ?? [], 'exec sleep 60')
+      // what is followed on after the end of a test would hold the process up
+      return start(prints[froms.length - 1] ?? [], over ? ':' : 'exec sleep 60')
     },
     exec: (_: Pod, command: readonly string[]) => {
       asked.push(command)
@@ -40,8 +41,13 @@ function cluster(prints: readonly (readonly string[])[], table: readonly string[
     },
   }
   const heard: string[] = []
+  let over = false
   const target = part as unknown as Target
-  return { target, froms, asked, heard, end: () => children.forEach((child) => child.kill()) }
+  const end = () => {
+    over = true
+    children.forEach((child) => child.kill())
+  }
+  return { target, froms, asked, heard, end }
 }
 
 test('a pod that is back with the same container is followed on, each line once', async () => {
