@@ -70,11 +70,12 @@ export function checkout(): Checkout {
     'go.mod',
     'package.json',
     'package-lock.json',
-    'tasks/lib/debug/guard.sh', // debug-dev reads it
     ...built.filter((name) => /^hotswap-patch-\w+-\w+$/.test(name)).map((name) => join(tools, name)),
   ]
-  const take = (name: string) => cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true })
-  copied.forEach(take)
+  const take = (name: string, filter = (_: string) => true) =>
+    cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true, filter })
+  for (const name of copied) take(name)
+  take('tasks', (path) => !path.endsWith('.ts')) // what tasks read while they run
   symlinkSync(join(top, 'node_modules'), join(dir, 'node_modules'))
   const fakes = join(dir, 'fakes')
   mkdirSync(fakes)
@@ -97,13 +98,14 @@ export function checkout(): Checkout {
       return calls.map((call) => call.replace(/\n$/, '').split('\n'))
     },
     sources() {
-      for (const name of ['tasks', 'tsconfig.json'])
-        if (!existsSync(join(dir, name === 'tasks' ? 'tasks/run' : name))) take(name)
+      if (existsSync(join(dir, 'tsconfig.json'))) return copy
+      for (const name of ['tasks', 'tsconfig.json']) take(name)
       return copy
     },
     run: (name, args, options) => copy.launch(name, args, options).ended,
     launch(name, args = [], { env = {}, limit = 60_000, input } = {}) {
-      const child = spawn(process.execPath, ['--enable-source-maps', copy.compiled(name), ...args], {
+      const maps = name.includes('/') ? ['--enable-source-maps'] : [] // a task starts as npm run starts it
+      const child = spawn(process.execPath, [...maps, copy.compiled(name), ...args], {
         cwd: dir,
         env: cleanEnv({ PATH: `${fakes}:${process.env.PATH}`, ...env }),
         stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],

@@ -23,7 +23,8 @@ export function suite<T>(title: string): Test<T> {
       const late = new Promise<never>((_, reject) => {
         timer = setTimeout(() => reject(new Error(`not over after ${limit} s`)), limit * 1000)
       })
-      await Promise.race([work(context), late]).finally(() => clearTimeout(timer))
+      const whole = async () => work(context) // a case that throws at once rejects too
+      await Promise.race([whole(), late]).finally(() => clearTimeout(timer))
     })
   return Object.assign(bounded, made, { before: Object.assign(heard, { each: before.each }) })
 }

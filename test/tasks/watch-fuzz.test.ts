@@ -28,7 +28,7 @@ import { patience } from '../lib/pace.ts'
 
 // SEQUENCES=2000 SEED=7 npm test -- watch-fuzz: so many, the first with this seed; SEQUENCES=1 replays one. FUZZ=1, as CI has
 // it, is 200 of them.
-const sequences = Number(process.env.SEQUENCES ?? (process.env.FUZZ ? '200' : '8'))
+const sequences = Number(process.env.SEQUENCES ?? (process.env.FUZZ ? '200' : '4'))
 const seed = Number(process.env.SEED ?? Date.now() % 1_000_000)
 const atOnce = 2 * availableParallelism()
 const late = 6 // seconds of patience after the last change

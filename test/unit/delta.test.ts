@@ -14,7 +14,7 @@ import { apply } from '../lib/delta.ts'
 import { pace } from '../lib/pace.ts'
 
 // FUZZ=60 npm test -- delta: seconds for each of the two fuzzers
-const fuzz = Number(process.env.FUZZ ?? '2')
+const fuzz = Number(process.env.FUZZ ?? '1')
 
 const folder = mkdtempSync(join(tmpdir(), 'hotswap-delta-'))
 const decoder = join(folder, 'hotswap-patch')

@@ -57,7 +57,7 @@ once('after a task that was killed while it made it, whose leftovers go', async 
   killed?.child.kill('SIGKILL')
   await killed?.ended
   assert.equal(await results(processes(copy, 2, both)), ['0 whole whole', '0 whole whole'])
-  assert.is(copy.read('log'), 'made\nmade\n')
+  assert.match(copy.read('log'), /^made\nmade\n(?:made\n)?$/, 'two may find the same dead one')
   assert.equal(readdirSync(join(copy.dir, 'out')), ['file'])
 })
 

@@ -81,6 +81,13 @@ runner("says why a suite's before hook failed", async ({ copy }) => {
   assert.match(stdout, /0 of 1 passed\n0 passed, 1 failed\n$/)
 })
 
+runner('ends with a case that throws at once', async ({ copy }) => {
+  const body = `const own = suite('own')\nown('x', () => assert.is(1, 2))\nown.run()\n`
+  copy.file('test/a.test.ts', `import { suite } from './lib/suite.ts'\nimport * as assert from 'uvu/assert'\n${body}`)
+  const { stdout } = await copy.run('test/run.ts', ['--limit', '60'])
+  assert.match(stdout, /0 of 1 passed\n0 passed, 1 failed\n$/)
+})
+
 runner('is red where no file matches', async ({ copy }) => {
   copy.file('test/a.test.ts', `${head}${pass}test.run()`)
   const { code, stderr } = await copy.run('test/run.ts', ['nothing'])
