@@ -270,7 +270,7 @@ session('dlv connect before and after a swap; what is no debugger, and what come
   const start = await timed('--help')
   const { said: second, ms } = await timed()
   assert.ok(await tookLess((ms - start.ms) / 1000 / pace, 3), `${ms} ms, of which ${start.ms} ms are the start`)
-  const command = `${process.execPath} --enable-source-maps DIR/.hotswap/tasks/debug-dev.js`
+  const command = `${process.execPath} DIR/.hotswap/tasks/debug-dev.js`
   const next = `end that, or choose another: DEBUG_LOCAL_PORT=${session.port + 1} in .env`
   assert.equal(second, {
     code: 1,
