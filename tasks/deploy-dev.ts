@@ -1,5 +1,5 @@
 // Sends the built binary to every dev pod, where the agent swaps it in; shows what each pod acknowledged.
-import { deliver } from './lib/delivery/deliver.ts'
+import { deliver } from './lib/delivery/retry.ts'
 import type { Delivery } from './lib/delivery/put.ts'
 import { foreignWord, parcelOf } from './lib/delivery/parcel.ts'
 import { newest, remember } from './lib/patches/cache.ts'

@@ -10,7 +10,6 @@ import {
   rmSync,
   writeFileSync,
 } from 'node:fs'
-import { createServer } from 'node:net'
 import { basename, dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -303,16 +302,4 @@ export class Loop {
     const texts = files.filter((file) => existsSync(file)).map((file) => `${file}:\n${readFileSync(file, 'utf8')}`)
     return [...this.said, ...texts, ...this.processes()].join('\n')
   }
-}
-
-/** A port of loopback that nobody has. */
-export function freePort(): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = createServer()
-    server.once('error', reject)
-    server.listen(0, '127.0.0.1', () => {
-      const address = server.address()
-      server.close(() => resolve(typeof address === 'object' && address !== null ? address.port : 0))
-    })
-  })
 }

@@ -18,7 +18,8 @@ import {
   stopsAt,
   stopsInTheEnd,
 } from '../lib/debugged.ts'
-import { cases, freePort, type Loop, until } from '../lib/loop.ts'
+import { freePort } from '../../tasks/lib/frame/free-port.ts'
+import { cases, type Loop, until } from '../lib/loop.ts'
 import { pace, tookLess } from '../lib/pace.ts'
 
 const debug = cases('debug-dev')

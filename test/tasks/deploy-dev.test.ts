@@ -6,7 +6,8 @@ import * as assert from 'uvu/assert'
 import { size } from '../../tasks/lib/frame/words.ts'
 import { loaded, program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
-import { cases, colleague, delivered, failed, freePort, short, where } from '../lib/loop.ts'
+import { freePort } from '../../tasks/lib/frame/free-port.ts'
+import { cases, colleague, delivered, failed, short, where } from '../lib/loop.ts'
 import { objects } from '../lib/json.ts'
 
 const deploy = cases('deploy-dev')

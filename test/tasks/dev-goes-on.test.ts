@@ -4,7 +4,8 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, symlinkSync } f
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { find } from '../../tasks/lib/frame/tools.ts'
-import { cases, freePort, until, type Loop } from '../lib/loop.ts'
+import { freePort } from '../../tasks/lib/frame/free-port.ts'
+import { cases, until, type Loop } from '../lib/loop.ts'
 
 const dev = cases('dev goes on')
 

@@ -5,7 +5,8 @@ import { clean } from '../../tasks/lib/frame/talk.ts'
 import { program } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { objects } from '../lib/json.ts'
-import { cases, colleague, freePort, pause, until, type Loop } from '../lib/loop.ts'
+import { freePort } from '../../tasks/lib/frame/free-port.ts'
+import { cases, colleague, pause, until, type Loop } from '../lib/loop.ts'
 
 const dev = cases('dev')
 

@@ -3,7 +3,8 @@ import { spawnSync } from 'node:child_process'
 import * as assert from 'uvu/assert'
 import { program } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
-import { cases, freePort, until, type Loop } from '../lib/loop.ts'
+import { freePort } from '../../tasks/lib/frame/free-port.ts'
+import { cases, until, type Loop } from '../lib/loop.ts'
 import { pace } from '../lib/pace.ts'
 
 const end = cases('the end of a task')

@@ -6,7 +6,8 @@ import { homeless } from '../../tasks/lib/go/go-env.ts'
 import { defaults } from '../../tasks/lib/settings/table.ts'
 import { program } from '../agent/fixtures.ts'
 import { tool } from '../e2e/cluster.ts'
-import { cases, freePort, until, type Loop } from '../lib/loop.ts'
+import { freePort } from '../../tasks/lib/frame/free-port.ts'
+import { cases, until, type Loop } from '../lib/loop.ts'
 
 const nameless = cases('a user without a name')
 

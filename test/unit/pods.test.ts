@@ -3,7 +3,7 @@ import * as assert from 'uvu/assert'
 import { meaning } from '../../tasks/lib/pods/complaint.ts'
 import { isLocalServer } from '../../tasks/lib/pods/context.ts'
 import { sorted } from '../../tasks/lib/pods/pod-list.ts'
-import { awaited, trouble } from '../../tasks/lib/cluster/awaited.ts'
+import { awaited, trouble } from '../../tasks/lib/cluster/workload-state.ts'
 
 const chosen = { container: '', binaryPath: '/usr/local/bin/hello', debugPort: 2345 }
 const agent = ['hotswap-dev', '-r', 'dlv exec --listen=127.0.0.1:2345 {{binPath}} --', '--', '/usr/local/bin/hello']

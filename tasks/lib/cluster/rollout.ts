@@ -26,7 +26,7 @@ import {
 import { narrowed, selectionOf, type Meaning, type Selection } from '../yaml/selection.ts'
 import { withoutPods } from '../manifest/rollout-warnings.ts'
 import { isSame, named, podLabels, workloadsIn, type Workload } from '../yaml/workloads.ts'
-import { withoutImage } from './awaited.ts'
+import { withoutImage } from './workload-state.ts'
 import { gone, settled } from './waiting.ts'
 
 /** What kubectl apply gets: a file, or a text on its standard input. */

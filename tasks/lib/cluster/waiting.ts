@@ -6,7 +6,7 @@ import { pause } from '../frame/pause.ts'
 import { say, UserError } from '../frame/talk.ts'
 import type { Cluster } from '../pods/target.ts'
 import { named, type Workload } from '../yaml/workloads.ts'
-import { awaited, hopeless, isNoticed, trouble } from './awaited.ts'
+import { awaited, hopeless, isNoticed, trouble } from './workload-state.ts'
 import { live } from './production.ts'
 
 const limit = 180_000 // ms: pulling an image takes most of it

@@ -2,7 +2,7 @@
 import { crashOf } from './crash.ts'
 import type { Parcel } from './parcel.ts'
 import type { Order, Outcome } from './fleet.ts'
-import { NOTHING_RUNS } from './undelivered.ts'
+import { NOTHING_RUNS } from './failure.ts'
 import { binaryWords } from '../protocol/receipt.ts'
 import type { Pod } from '../pods/target.ts'
 import type { Tone } from '../frame/screen.ts'

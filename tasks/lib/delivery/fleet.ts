@@ -1,5 +1,5 @@
 // The fleet: brings every pod, also one that comes later, to the newest binary, and keeps an exec open for it.
-import { claimOf, deliver, isUnreached } from './deliver.ts'
+import { claimOf, deliver, isUnreached } from './retry.ts'
 import { open, type Opening } from './opening.ts'
 import type { Delivery } from './put.ts'
 import type { Parcel } from './parcel.ts'

@@ -4,7 +4,7 @@ import type { Writable } from 'node:stream'
 import { clean, UserError } from '../frame/talk.ts'
 import { withoutPipes, type Pod, type Target } from '../pods/target.ts'
 import { receipts, type Receipt } from '../protocol/receipt.ts'
-import { linkError, unheard, type Ended } from './undelivered.ts'
+import { linkError, unheard, type Ended } from './failure.ts'
 
 /** An exec of put whose greeting has been read. It holds nobody's lock, and waits for a header as long as it may. */
 export interface Opening {

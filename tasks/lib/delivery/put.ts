@@ -12,7 +12,7 @@ import { decodes, type Encoding, type Receipt } from '../protocol/receipt.ts'
 import { TO_LIVE } from '../protocol/words.ts'
 import { inWords, say, UserError } from '../frame/talk.ts'
 import type { Pod, Target } from '../pods/target.ts'
-import { cut, refused, Undelivered } from './undelivered.ts'
+import { cut, refused, Undelivered } from './failure.ts'
 
 /** What a pod acknowledged. */
 export interface Delivery {

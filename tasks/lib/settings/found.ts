@@ -7,7 +7,7 @@ import { type Format, binaryPath, filePath, image, selector as selectorFormat } 
 import { isSameImage, leftover } from './image.ts'
 import { at, items, nameOf, text } from '../frame/json.ts'
 import { matches } from '../yaml/labels.ts'
-import { workloadReader } from '../yaml/remembered.ts'
+import { workloadReader } from '../yaml/workload-cache.ts'
 import { podLabels, podSpec, workloadsIn } from '../yaml/workloads.ts'
 import type { Settings } from './table.ts'
 import { UserError } from '../frame/talk.ts'
