@@ -182,7 +182,7 @@ class Lane {
     await this.next(story)
   }
 
-  /** A deploy that nothing disturbs. Throws an Error where it does not do its work. */
+  /** A deploy that nothing disturbs. Throws an Error if it does not do its work. */
   async next(story = ''): Promise<Deploy> {
     const next = this.deploy(variants - 1)
     const ended = await next.ended

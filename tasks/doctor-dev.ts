@@ -110,7 +110,7 @@ async function built({ binary }: Settings, tell: (found: Finding) => void): Prom
   }
 }
 
-/** Says which permissions are missing; false where no pod can be reached without them, or the cluster does not answer. */
+/** Says which permissions are missing; false if no pod can be reached without them, or the cluster does not answer. */
 async function permitted(
   cluster: Cluster,
   chosen: Settings,

@@ -37,7 +37,7 @@ await task(about, async ({ operands }) => {
   }
 })
 
-/** The images of the operands, held to the same rules as those of the settings; undefined where none are given. */
+/** The images of the operands, held to the same rules as those of the settings; undefined if none are given. */
 function imagesOf(operands: readonly string[]): Images | undefined {
   const [prodImage, devImage, ...more] = operands
   if (prodImage === undefined) return undefined

@@ -37,7 +37,7 @@ const about = {
 interface Verdict {
   readonly passed: number
   readonly failed: number
-  /** Why the file is not green; empty where it is. */
+  /** Why the file is not green; empty if it is. */
   readonly why: string
   readonly output: string
 }
@@ -215,7 +215,7 @@ async function ending(child: ChildProcess, limit: number) {
   return { code, late }
 }
 
-/** uvu exits 0 where a hook throws, run() is forgotten, `only` was left in: its totals are what counts. */
+/** uvu exits 0 if a hook throws, run() is forgotten, `only` was left in: its totals are what counts. */
 function judge(output: string, code: number | NodeJS.Signals | null, limit: number | undefined): Verdict {
   const totals = [...output.matchAll(/^ {2}Total: +(\d+)\n {2}Passed: +(\d+)\n {2}Skipped: +(\d+)\n/gm)].at(-1)
   const [total, passed, skipped] = (totals?.slice(1) ?? []).map(Number)

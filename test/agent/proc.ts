@@ -14,7 +14,7 @@ const tried = <T>(read: () => T, otherwise: T): T => {
   }
 }
 
-/** The state's letter (t: halted by a debugger, Z: zombie), empty where there is no such process. */
+/** The state's letter (t: halted by a debugger, Z: zombie), empty if there is no such process. */
 export const state = (pid: number) => tried(() => fields(pid)[0] ?? '', '')
 
 export const alive = (pid: number) => !['', 'Z', 'X'].includes(state(pid))

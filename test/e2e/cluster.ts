@@ -166,7 +166,7 @@ export async function until<T>(
   }
 }
 
-/** Starts the cluster of test/cluster where it does not run, and loads images into it; returns its kubeconfig. */
+/** Starts the cluster of test/cluster if it does not run, and loads images into it; returns its kubeconfig. */
 function up(...images: string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     // its progress goes to the developer; it has limits of its own

@@ -18,7 +18,7 @@ const ahead = 30 // ms of work that a direction has in hand, so that it never id
 
 /** One client's connection. */
 export class Connection {
-  /** Bytes that went up, the upgrade request of a plain exec aside; undefined where it is no exec. */
+  /** Bytes that went up, the upgrade request of a plain exec aside; undefined if it is no exec. */
   sent: number | undefined
   webSocket = false
   /** Nothing more goes up for now. */

@@ -1,4 +1,4 @@
-// The dev manifest is made where there is none, and made anew where the settings that made it have changed.
+// The dev manifest is made if there is none, and made anew where the settings that made it have changed.
 import { cpSync, existsSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'

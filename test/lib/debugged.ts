@@ -67,7 +67,7 @@ ${start === 'exit' ? '	fmt.Println("no configuration")\n	os.Exit(3)\n' : start =
 /** The line of the breakpoint. */
 export const breakLine = (text: string) => text.split('\n').findIndex((line) => line.includes('// BREAK')) + 1
 
-/** What the service answers; what went wrong where it does not within the time. */
+/** What the service answers; what went wrong if it does not within the time. */
 export function answerOf(host: string, port: number, seconds = 15): Promise<string> {
   return new Promise((resolve) => {
     const socket = connect(port, host)

@@ -2,7 +2,7 @@
 import { createHash } from 'node:crypto'
 import { inflateRawSync } from 'node:zlib'
 
-/** Applies a patch; throws where it is none for this file. */
+/** Applies a patch; throws if it is none for this file. */
 export function apply(old: Uint8Array, patch: Buffer): Buffer {
   let at = 0
   const take = (count: number) => patch.subarray(at, (at += count))

@@ -273,7 +273,7 @@ function project(root: string, random: Random) {
     ...last,
   ]
   return {
-    /** Makes the next change; undefined where there is none. */
+    /** Makes the next change; undefined if there is none. */
     change(): string | undefined {
       const words = changes.shift()?.()
       trees.push(treeOf(root))

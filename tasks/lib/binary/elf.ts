@@ -47,7 +47,7 @@ const ofUname: Readonly<Record<string, Architecture>> = {
   s390x: 's390x',
 }
 
-/** Go's word for what `uname -m` prints; undefined where it has none. */
+/** Go's word for what `uname -m` prints; undefined if it has none. */
 export function archOfUname(machine: string): Architecture | undefined {
   return Object.hasOwn(ofUname, machine) ? ofUname[machine] : undefined
 }
@@ -104,7 +104,7 @@ export function elf(file: Buffer): Elf {
   return { machine: machineOf(half(18), wide, little), debug }
 }
 
-/** The loader through which the kernel starts a whole ELF file (PT_INTERP); empty where it starts by itself. */
+/** The loader through which the kernel starts a whole ELF file (PT_INTERP); empty if it starts by itself. */
 export function interpreterOf(file: Buffer): string {
   const { wide, half, word, long } = numbers(file)
   const table = long(wide ? 0x20 : 0x1c)
@@ -139,7 +139,7 @@ function numbers(file: Buffer) {
   return { wide, little, half, word, long }
 }
 
-/** The sections, with the first 16 characters of their names; undefined where their table is not all there. */
+/** The sections, with the first 16 characters of their names; undefined if their table is not all there. */
 function sectionsOf(file: Buffer) {
   const { wide, half, word, long } = numbers(file)
   const table = long(wide ? 0x28 : 0x20)

@@ -25,7 +25,7 @@ interface Table {
   readonly names: Int32Array
 }
 
-/** The pieces of the function table that are those of a function in the old file, ascending; none where a file has no such table. */
+/** The pieces of the function table that are those of a function in the old file, ascending; none if a file has no such table. */
 export function functionTable(old: Uint8Array, next: Uint8Array): Piece[] {
   const theirs = tableOf(old)
   const ours = theirs && tableOf(next)
@@ -71,7 +71,7 @@ function tableOf(file: Uint8Array): Table | undefined {
   return undefined
 }
 
-/** The table whose header is there; undefined where it is none. */
+/** The table whose header is there; undefined if it is none. */
 function tableAt(bytes: Buffer, at: number): Table | undefined {
   const number = (i: number) => Number(bytes.readBigUInt64LE(at + 8 + 8 * i))
   const [count, names, rows] = [number(0), at + number(3), at + number(7)]

@@ -5,7 +5,7 @@ import { find, need, run } from '../frame/tools.ts'
 
 const known = ['docker', 'podman', 'nerdctl', 'buildah'] as const
 
-/** CONTAINER_TOOL, or the first that is found. Throws UserError where there is none. */
+/** CONTAINER_TOOL, or the first that is found. Throws UserError if there is none. */
 export function containerTool({ containerTool: chosen }: Pick<Settings, 'containerTool'>): string {
   if (chosen !== '') {
     need(chosen, 'to build the image (CONTAINER_TOOL)')
@@ -33,7 +33,7 @@ export function buildArgs(
   ]
 }
 
-/** The user that a base image runs as; empty where it names none, or the tool cannot say. */
+/** The user that a base image runs as; empty if it names none, or the tool cannot say. */
 export async function userOf(tool: string, image: string): Promise<string> {
   const inspect =
     tool === 'buildah'
@@ -49,7 +49,7 @@ export async function userOf(tool: string, image: string): Promise<string> {
 }
 
 /**
- * The command that brings an image where the pods of a context are pulled from; undefined where nothing is to be done. The tools
+ * The command that brings an image where the pods of a context are pulled from; undefined if nothing is to be done. The tools
  * of local clusters name their contexts after the cluster: kind-NAME, k3d-NAME, and the profile of minikube as it is.
  */
 export function imageTo(

@@ -140,7 +140,7 @@ export async function keep(
 }
 
 /**
- * What kubectl apply has to take for its own, so that the probes that the manifest has not go; undefined where they go anyway:
+ * What kubectl apply has to take for its own, so that the probes that the manifest has not go; undefined if they go anyway:
  * it removes nothing that it has not written itself. Pure.
  */
 export function lastApplied(object: unknown, after: unknown, meant: unknown): unknown {
@@ -215,7 +215,7 @@ export interface Keeper {
   readonly then: string
 }
 
-/** Who will take a change of the object back, by its labels and annotations; undefined where nobody does. Pure. */
+/** Who will take a change of the object back, by its labels and annotations; undefined if nobody does. Pure. */
 export function keeper(object: unknown): Keeper | undefined {
   const label = (key: string) => text(object, 'metadata', 'labels', key)
   const annotation = (key: string) => text(object, 'metadata', 'annotations', key)

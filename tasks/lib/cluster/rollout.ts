@@ -64,7 +64,7 @@ async function apply(
   await applied()
 }
 
-/** What the cluster would make of it. Throws UserError where it would refuse it. */
+/** What the cluster would make of it. Throws UserError if it would refuse it. */
 async function dryRun(cluster: Cluster, { from, text: input }: Input): Promise<readonly unknown[]> {
   const then: unknown = JSON.parse(await cluster.read(['apply', '--dry-run=server', '-o', 'json', '-f', from], input))
   return text(then, 'kind') === 'List' ? items(then) : [then]
@@ -109,7 +109,7 @@ function sayOthers({ mine, others }: Pick<Selection, 'mine' | 'others'>, { selec
   say(`left as they are: ${names(left)} (${means} means ${names(mine)})`)
 }
 
-/** The workload whose selector the server refuses to change; undefined where anything else is wrong too: nothing is deleted. */
+/** The workload whose selector the server refuses to change; undefined if anything else is wrong too: nothing is deleted. */
 function immutable(complaint: string, mine: readonly Workload[]): Workload | undefined {
   const [, kind, name] = /^The (\w+) "([^"]+)" is invalid: spec\.selector: field is immutable$/.exec(complaint) ?? []
   return mine.find((each) => each.kind === kind && each.name === name)
@@ -120,7 +120,7 @@ type Chosen = Pick<Settings, 'manifestDev' | 'manifest'> & Meaning
 
 /**
  * Applies what the dev manifest has of the workload that is meant, keeps what was there before, and waits for its pods. Makes
- * the dev manifest first where it is missing or outdated. Throws UserError.
+ * the dev manifest first if it is missing or outdated. Throws UserError.
  */
 export async function rollOutDev(there: OnCluster, chosen: Settings): Promise<void> {
   const { cluster } = there
@@ -170,7 +170,7 @@ function unmatched(mine: readonly Workload[], selector: string): UserError {
   return new UserError(`${names(mine)}: up, and SELECTOR=${selector} matches none of its pods - ${way}`, 2)
 }
 
-/** An image of the settings that the nodes do not get, by its key; undefined where there is none. */
+/** An image of the settings that the nodes do not get, by its key; undefined if there is none. */
 function unpulled(pods: readonly unknown[], { injectImage, devImage }: Settings): string | undefined {
   for (const { image, why } of pods.flatMap(withoutImage)) {
     if (image === injectImage && devImage === '')
@@ -181,7 +181,7 @@ function unpulled(pods: readonly unknown[], { injectImage, devImage }: Settings)
   return undefined
 }
 
-/** An agent that has nothing to run, and how to give it something; undefined where there is none. */
+/** An agent that has nothing to run, and how to give it something; undefined if there is none. */
 async function withoutBinary(there: OnCluster): Promise<string | undefined> {
   for (const pod of (await there.anyPods()).pods) {
     const reason = await statusOf(there, pod).then(

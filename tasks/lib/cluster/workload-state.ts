@@ -60,7 +60,7 @@ function userRange(message: string): string {
   return ` - put ${field}, then npm run generate-deployment-dev && npm run switch-dev`
 }
 
-/** Why a pod is not up, from its JSON; undefined where it is. */
+/** Why a pod is not up, from its JSON; undefined if it is. */
 export function trouble(pod: unknown): string | undefined {
   const name = text(pod, 'metadata', 'name')
   if (at(pod, 'metadata', 'deletionTimestamp') !== undefined) return `${name} is terminating`

@@ -74,7 +74,7 @@ export function dapSession(rules: readonly PathRule[] = [], linkOf: LinkOf = () 
   let attaches = 0
   /** The IDE has begun to configure this Delve. */
   let begun = false
-  /** Why there is no session; empty where there is one. */
+  /** Why there is no session; empty if there is one. */
   let refusal = ''
   /** From the Restart button until the new program goes on. */
   let restarting = false
@@ -117,7 +117,7 @@ export function dapSession(rules: readonly PathRule[] = [], linkOf: LinkOf = () 
     respond(request, { success: false, message: why, body: { error: { id: 1, format: why, showUser } } })
   }
 
-  /** The link through which the IDE has opened the sources; undefined where there is none, or it maps its paths itself. */
+  /** The link through which the IDE has opened the sources; undefined if there is none, or it maps its paths itself. */
   function link(): PathRule | undefined {
     return opened === undefined || opened.from === opened.to || mapsItself() ? undefined : opened
   }
@@ -341,7 +341,7 @@ export function dapSession(rules: readonly PathRule[] = [], linkOf: LinkOf = () 
   }
 
   function stands(now: ProgramState): void {
-    // undefined where nothing but the attach has halted it
+    // undefined if nothing but the attach has halted it
     const halted = state.kind === 'halted' ? state : now.kind === 'halted' && now.panic !== '' ? now : undefined
     const body = { threadId: halted?.goroutine ?? 1, allThreadsStopped: true }
     if (halted?.panic) show({ ...body, reason: 'exception', description: halted.panic })
@@ -415,7 +415,7 @@ export function dapSession(rules: readonly PathRule[] = [], linkOf: LinkOf = () 
   }
 }
 
-/** Which of the IDE's settings a request replaces; undefined where it is none. */
+/** Which of the IDE's settings a request replaces; undefined if it is none. */
 function settingKey({ command, arguments: argument }: Request): string | undefined {
   if (!/^set(Function|Instruction|Exception|Data)?Breakpoints$/.test(command)) return undefined
   return `${command} ${text(argument, 'source', 'path')}`

@@ -46,7 +46,7 @@ export function encode(message: Message): Buffer {
   return Buffer.concat([Buffer.from(`${prefix} ${body.length}\r\n\r\n`), body])
 }
 
-/** Takes what a socket brings, in whatever pieces, and gives the messages that are whole. Throws Error where it is no DAP. */
+/** Takes what a socket brings, in whatever pieces, and gives the messages that are whole. Throws Error if it is no DAP. */
 export function decoder(): (chunk: Buffer) => Message[] {
   let rest: Buffer = Buffer.alloc(0)
   return (chunk) => {

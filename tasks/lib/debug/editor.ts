@@ -48,7 +48,7 @@ export async function setupVsCode(settings: Settings): Promise<string> {
 
 /**
  * A launch.json with this configuration in it, under its name: added at the end, or brought up to date where it is there.
- * All else stays byte for byte. Throws UserError where the text is no launch.json. Pure.
+ * All else stays byte for byte. Throws UserError if the text is no launch.json. Pure.
  */
 export function merged(source: string, file: string, configuration: Readonly<Record<string, unknown>>): string {
   if (source.trim() === '') return `${JSON.stringify({ version: '0.2.0', configurations: [configuration] }, null, 2)}\n`

@@ -69,7 +69,7 @@ export function guard(target: Target, pod: Pod, dlv: string, changed: () => void
   let ticked = Date.now()
   const timer = setInterval(() => {
     const now = Date.now()
-    // where this machine has slept, the pod may have let the program go in the meantime
+    // if this machine has slept, the pod may have let the program go in the meantime
     const silent = Math.max(now - heard, now - ticked)
     ticked = now
     if (silent > deadline) {

@@ -18,7 +18,7 @@ export interface Link {
   readonly busy: (whether: boolean) => void
   /** What the agent says runs there. Throws UserError. */
   readonly receipt: () => Promise<{ readonly pod: string; readonly receipt: Receipt }>
-  /** Why there is no pod; empty where there is one. */
+  /** Why there is no pod; empty if there is one. */
   readonly trouble: () => string
   readonly close: () => Promise<void>
 }
@@ -49,7 +49,7 @@ export interface LinkListener {
   readonly started: () => void
 }
 
-/** Keeps a link to the pod with that name, else to the newest. Throws UserError where there is none at the start. */
+/** Keeps a link to the pod with that name, else to the newest. Throws UserError if there is none at the start. */
 export async function link(target: Target, name: string | undefined, listener: LinkListener): Promise<Link> {
   let going = true
   let trouble = ''

@@ -1,5 +1,5 @@
 // Paths: an IDE names a file by the folder that it has opened, a binary by the folder without symbolic links, or by the module
-// where it was built with -trimpath.
+// if it was built with -trimpath.
 import { dirname, resolve } from 'node:path'
 import { isOn } from '../go/go.ts'
 import { goSays, physical } from '../go/go-env.ts'
@@ -30,7 +30,7 @@ export async function pathRules(
   return [...own, { from: cache, to: '' }, { from: `${goroot}/src`, to: '' }]
 }
 
-/** Which link leads to a file that an IDE names: `from` as it says, `to` as Go does; the same where it is none. */
+/** Which link leads to a file that an IDE names: `from` as it says, `to` as Go does; the same if it is none. */
 export type LinkOf = (path?: string) => PathRule | undefined
 
 /**

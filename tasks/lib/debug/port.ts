@@ -1,4 +1,4 @@
-// The port of this machine that an IDE connects to: ours from start to end, on loopback, and who has it where it is taken.
+// The port of this machine that an IDE connects to: ours from start to end, on loopback, and who has it if it is taken.
 import { readdirSync, readFileSync, readlinkSync } from 'node:fs'
 import { createServer, type Socket } from 'node:net'
 import { start } from '../frame/children.ts'
@@ -107,7 +107,7 @@ function link(file: string): string {
   }
 }
 
-/** What a tool prints; empty where it is missing, fails or takes long. */
+/** What a tool prints; empty if it is missing, fails or takes long. */
 function output(tool: string, args: readonly string[]): Promise<string> {
   if (find(tool) === undefined) return Promise.resolve('')
   return new Promise((resolve) => {

@@ -18,7 +18,7 @@ export interface Story {
 const step = 300 // ms between two questions while a swap is under way
 const limit = 90_000 // ms for a swap to come to an end
 const patience = 3_000 // ms without an answer of the agent that are no news
-const again = 2_000 // ms until the next question where nothing runs: no Delve tells what comes next
+const again = 2_000 // ms until the next question if nothing runs: no Delve tells what comes next
 const noDebugger = 'this build has no debugger: npm run build-debug && npm run deploy-dev'
 const none = 'no debugger has come up there - see npm run status-dev'
 
@@ -75,7 +75,7 @@ export function story(tell: (line: string) => void): Story {
   }
 }
 
-/** What the agent says once no swap is under way. Throws UserError where it says nothing. */
+/** What the agent says once no swap is under way. Throws UserError if it says nothing. */
 async function settled(link: Link | undefined): Promise<{ pod: string; receipt: Receipt } | undefined> {
   const begin = Date.now()
   for (let heard = begin; link !== undefined; await pause(step)) {
@@ -92,7 +92,7 @@ async function settled(link: Link | undefined): Promise<{ pod: string; receipt: 
   return undefined
 }
 
-/** What has happened to the program that ran before, in one line; empty where nothing has. Pure. */
+/** What has happened to the program that ran before, in one line; empty if nothing has. Pure. */
 export function plot(before: Receipt, now: Receipt): string {
   const { values } = now
   const value = (key: string) => values.get(key) ?? ''
@@ -115,7 +115,7 @@ function joined(...parts: readonly string[]): string {
   return parts.filter((part) => part !== '').join(' - ')
 }
 
-/** Why there is no debugger; empty where there is one. */
+/** Why there is no debugger; empty if there is one. */
 function fault({ values, log }: Receipt): string {
   if (!values.has('wrapper'))
     return 'the agent there runs without a debugger: npm run build-debug && npm run switch-dev'

@@ -1,7 +1,7 @@
 // What a Go program says as it dies. Pure.
 
 export interface Crash {
-  /** `panic: a bug`, `fatal error: all goroutines are asleep - deadlock!`; empty where it said no such thing. */
+  /** `panic: a bug`, `fatal error: all goroutines are asleep - deadlock!`; empty if it said no such thing. */
   readonly what: string
   /** file:line of the developer's own code, where the trace names one. */
   readonly where: string

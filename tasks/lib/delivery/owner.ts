@@ -21,7 +21,7 @@ export interface Claim {
 export const takeOver = 'agree with them, then npm run deploy-dev -- --take-over'
 
 /**
- * What a pod runs where somebody else has put it there; undefined where it is one's own, was delivered from here, is the
+ * What a pod runs where somebody else has put it there; undefined if it is one's own, was delivered from here, is the
  * image's, or nothing runs.
  */
 export function claimed(receipt: Receipt, { by: own, knows }: Developer): Claim | undefined {

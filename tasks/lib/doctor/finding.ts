@@ -6,9 +6,9 @@ export interface Finding {
   /** `note`: works, with something to know; `skipped`: could not be made, or is not needed. */
   readonly result: 'ok' | 'note' | 'fault' | 'skipped'
   readonly found: string
-  /** The next step; empty where there is none. */
+  /** The next step; empty if there is none. */
   readonly remedy: string
-  /** Empty where it is of no pod. */
+  /** Empty if it is of no pod. */
   readonly pod: string
 }
 

@@ -30,7 +30,7 @@ export function needs(kinds: readonly string[]): Need[] {
   ]
 }
 
-/** Whether the server allows it. Throws UserError where it does not say. */
+/** Whether the server allows it. Throws UserError if it does not say. */
 export async function allowed(cluster: Cluster, { verbs, resource }: Need): Promise<boolean> {
   const [kind = '', part] = resource.split('/')
   for (const verb of verbs) {
@@ -47,7 +47,7 @@ export async function allowed(cluster: Cluster, { verbs, resource }: Need): Prom
 
 const usual = ['deployments.apps']
 
-/** The resources of the workloads that are meant: `deployments.apps`. Those of the bundled example where they cannot be read. */
+/** The resources of the workloads that are meant: `deployments.apps`. Those of the bundled example if they cannot be read. */
 export async function kindsOf(file: string, meaning: Meaning): Promise<string[]> {
   try {
     if (!existsSync(file)) return usual

@@ -7,9 +7,9 @@ import { withoutPipes, type Pod, type Target } from '../pods/target.ts'
 
 export interface Probe {
   /**
-   * `uid`, `clock` (seconds since 1970); where Delve is there: `delve` (its version, empty where it
+   * `uid`, `clock` (seconds since 1970); where Delve is there: `delve` (its version, empty if it
    * does not run) and `ptrace` (`yes`, or what Delve said), or else `room` (bytes) where its limit leaves too few to try it;
-   * `interpreter` (`yes` or `no`), where one was asked for.
+   * `interpreter` (`yes` or `no`), if one was asked for.
    */
   readonly values: ReadonlyMap<string, string>
   /** Seconds that the pod's clock is ahead of this machine's. */
@@ -59,7 +59,7 @@ while read -r word count; do
   printf 'word=%s\\n\\n' "$word"
 done`
 
-/** Asks a pod. Throws UserError where it does not answer within 20 s. */
+/** Asks a pod. Throws UserError if it does not answer within 20 s. */
 export async function probe(target: Target, pod: Pod, interpreter = ''): Promise<Probe> {
   const begin = performance.now()
   const memory = pod.memory === undefined || pod.memory.limit === Infinity ? 0 : Math.floor(pod.memory.limit)

@@ -8,7 +8,7 @@ import { need, run } from '../frame/tools.ts'
 
 const oldest = 21 // of Go 1.N
 
-/** A finding for each tool, and the Go that builds the service (`go1.26.8`); empty where there is none. */
+/** A finding for each tool, and the Go that builds the service (`go1.26.8`); empty if there is none. */
 export async function toolsFound(
   settings: Settings,
 ): Promise<{ readonly goVersion: string; readonly findings: readonly Finding[] }> {

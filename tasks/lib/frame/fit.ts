@@ -12,7 +12,7 @@ export function width(): number {
 }
 
 /**
- * A table within a width, the titles first; of each row the last cell is a sentence, which stands below it where there is one.
+ * A table within a width, the titles first; of each row the last cell is a sentence, which stands below it if there is one.
  * Where the columns do not fit, the first cell has a line of its own, and then each of the others too.
  */
 export function fitted(titles: readonly string[], rows: readonly (readonly string[])[], room: number): string[] {

@@ -16,7 +16,7 @@ export function recordOf(json: string): Record<string, unknown> {
   return isRecord(found) ? found : {}
 }
 
-/** The value at a path of keys and indices; undefined where there is none. */
+/** The value at a path of keys and indices; undefined if there is none. */
 export function at(value: unknown, ...path: readonly (string | number)[]): unknown {
   let here = value
   for (const key of path) {
@@ -26,13 +26,13 @@ export function at(value: unknown, ...path: readonly (string | number)[]): unkno
   return here
 }
 
-/** The text or number at a path, as text; empty where there is none. */
+/** The text or number at a path, as text; empty if there is none. */
 export function text(value: unknown, ...path: readonly (string | number)[]): string {
   const found = at(value, ...path)
   return typeof found === 'string' || typeof found === 'number' ? clean(String(found)) : ''
 }
 
-/** The list at a key (default: items); empty where there is none. */
+/** The list at a key (default: items); empty if there is none. */
 export function items(value: unknown, key = 'items'): readonly unknown[] {
   const found = at(value, key)
   return Array.isArray(found) ? found : []
@@ -43,7 +43,7 @@ export function nameOf(object: unknown): string {
   return `${text(object, 'kind')} ${text(object, 'metadata', 'name')}`
 }
 
-/** The texts of a list; none where it is no list. */
+/** The texts of a list; none if it is no list. */
 export function strings(value: unknown): string[] {
   return Array.isArray(value) ? value.filter((word) => typeof word === 'string') : []
 }

@@ -81,7 +81,7 @@ function taken(lock: string): boolean {
   }
 }
 
-/** The pid in a lock; undefined where there is none, or it is being written. */
+/** The pid in a lock; undefined if there is none, or it is being written. */
 function holder(lock: string): number | undefined {
   try {
     return Number(readFileSync(lock, 'utf8')) || undefined

@@ -1,4 +1,4 @@
-// One line of progress on a terminal: pods done, per cent, rate. Nothing where stderr is a file or a pipe, or in CI.
+// One line of progress on a terminal: pods done, per cent, rate. Nothing if stderr is a file or a pipe, or in CI.
 import { screen } from './screen.ts'
 import { environment } from './environment.ts'
 import { size } from './words.ts'

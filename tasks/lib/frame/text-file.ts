@@ -6,13 +6,13 @@ import { UserError } from './talk.ts'
 
 /**
  * @returns the text byte for byte, its byte order mark too.
- * @throws UserError where there is no such file, or its bytes are no UTF-8.
+ * @throws UserError if there is no such file, or its bytes are no UTF-8.
  */
 export function readText(path: string, setting: string): string {
   return decoded(path, readBytes(path, setting))
 }
 
-/** What standard input says, to its end. Throws UserError where it is a terminal, or no UTF-8. */
+/** What standard input says, to its end. Throws UserError if it is a terminal, or no UTF-8. */
 export async function readInput(): Promise<string> {
   if (process.stdin.isTTY)
     throw new UserError('standard input is a terminal - pipe a manifest into it, or leave out the -', 2)

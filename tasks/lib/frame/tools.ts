@@ -6,7 +6,7 @@ import { dropZxVariables, environment } from './environment.ts'
 import { onEnd, unlessEnding } from './ending.ts'
 import { UserError } from './talk.ts'
 
-/** Where a tool is on PATH, or the tool itself where it is a path already; undefined where there is none. */
+/** Where a tool is on PATH, or the tool itself where it is a path already; undefined if there is none. */
 export function find(tool: string): string | undefined {
   if (tool.includes('/')) return isProgram(tool) ? tool : undefined
   const folders = (environment().PATH ?? '').split(':').filter((folder) => folder !== '')
@@ -40,9 +40,9 @@ export interface Run {
 }
 
 export interface Ran {
-  /** 128 + the signal's number where a signal ended it. */
+  /** 128 + the signal's number if a signal ended it. */
   readonly exitCode: number
-  /** Empty where the output was shown. */
+  /** Empty if the output was shown. */
   readonly stdout: string
   readonly stderr: string
 }

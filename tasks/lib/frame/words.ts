@@ -5,7 +5,7 @@ export class InnerQuote extends Error {}
 
 /**
  * The words of a flag line as go splits them (cmd/internal/quoted, Split): at white space, a word that begins with ' or "
- * goes on to the next such quote, nothing is unescaped. Throws an Error where a quote is left open, or stands inside a
+ * goes on to the next such quote, nothing is unescaped. Throws an Error if a quote is left open, or stands inside a
  * word, where go would take it as a character and split at the next space.
  */
 export function words(line: string): string[] {

@@ -49,12 +49,12 @@ function memory(write: () => void): void {
   }
 }
 
-/** The build that made the file with this hash; undefined where none is remembered. */
+/** The build that made the file with this hash; undefined if none is remembered. */
 export function buildOf(sha256: string): Build | undefined {
   return recorded().find((build) => build.sha256 === sha256)
 }
 
-/** The sha256 of a file; undefined where it cannot be read. */
+/** The sha256 of a file; undefined if it cannot be read. */
 export function sha256Of(file: string): string | undefined {
   try {
     return createHash('sha256').update(readFileSync(file)).digest('hex')
@@ -78,7 +78,7 @@ export function recordMachine(arch: Architecture): void {
   if (text(machine).trim() !== words) memory(() => replaceFile(machine, `${words}\n`))
 }
 
-/** The architecture that builds for the pods are for; undefined where no pod has said one yet. */
+/** The architecture that builds for the pods are for; undefined if no pod has said one yet. */
 export function lastMachine(): Architecture | undefined {
   return machinesThere()[0]
 }

@@ -12,7 +12,7 @@ export function newestGo(delve: string): number | undefined {
   return Number(minor) === 25 && patch === '0' ? 24 : Number(minor)
 }
 
-/** Why a Delve cannot debug what a Go builds (`go1.26.8`), with the next step; undefined where it can, or that is unknown. */
+/** Why a Delve cannot debug what a Go builds (`go1.26.8`), with the next step; undefined if it can, or that is unknown. */
 export function delveFault(delve: string, go: string): string | undefined {
   const known = newestGo(delve)
   const built = Number(/^go1\.(\d+)/.exec(go)?.[1])

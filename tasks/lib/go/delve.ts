@@ -17,7 +17,7 @@ export const toolFolder = join(tools, 'bin')
 /** The dlv of the local sandbox, once build-debug has put it there. */
 export const localDelve = join(toolFolder, 'dlv')
 
-/** Puts a dlv for this machine where the local sandbox finds it. Throws UserError where it cannot be built. */
+/** Puts a dlv for this machine where the local sandbox finds it. Throws UserError if it cannot be built. */
 export async function provideLocalDelve(settings: Pick<Settings, 'dlvVersion' | 'goDir'>): Promise<void> {
   const built = await delve(settings, hostArch())
   mkdirSync(toolFolder, { recursive: true })
@@ -37,7 +37,7 @@ export async function toolchain(goDir: string): Promise<{ readonly goVersion: st
 
 /**
  * The path of a dlv for Linux and the architecture, built on first use and kept by version, toolchain and architecture.
- * Throws UserError where it cannot be built.
+ * Throws UserError if it cannot be built.
  */
 export async function delve(
   { dlvVersion, goDir }: Pick<Settings, 'dlvVersion' | 'goDir'>,

@@ -20,7 +20,7 @@ export function gitEnvironment(): Record<string, string> {
 
 let told = '' // a build after each save needs to say it once
 
-/** What git calls the state of GO_DIR; `unknown`, and one line that says why, where it cannot say. */
+/** What git calls the state of GO_DIR; `unknown`, and one line that says why, if it cannot say. */
 export async function gitVersion({ goDir }: Pick<Settings, 'goDir'>): Promise<string> {
   const none = (why: string) => {
     if (why !== told) say(`the version is '${unknownVersion}': ${why}`)

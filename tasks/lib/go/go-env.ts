@@ -17,7 +17,7 @@ export function goBuildEnv(outside: Readonly<Record<string, string>>, arch: stri
 
 /** What go takes for set in a folder: by the environment, by `go env -w`, by a GOENV file. */
 export interface GoSays {
-  /** Its variables; none where it cannot say, which a build will tell. */
+  /** Its variables; none if it cannot say, which a build will tell. */
   readonly variables: Readonly<Record<string, string>>
   /** The words of GOFLAGS. */
   readonly goflags: readonly string[]
@@ -43,7 +43,7 @@ function flagWords(goflags: string): readonly string[] {
   }
 }
 
-/** A path without symbolic links; the path itself where nothing is there. */
+/** A path without symbolic links; the path itself if nothing is there. */
 export function physical(path: string): string {
   try {
     return realpathSync(path)

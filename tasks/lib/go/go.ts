@@ -22,7 +22,7 @@ export interface Recipe {
 
 /**
  * The arguments of go for a build. `goflags` are the words of GOFLAGS: go drops what the command line has too, so that its
- * -ldflags and -gcflags are added to ours. Throws UserError (1) where GO_LDFLAGS has an open quote.
+ * -ldflags and -gcflags are added to ours. Throws UserError (1) if GO_LDFLAGS has an open quote.
  */
 export function goBuildArgs(
   { goMain, versionVar, goLdflags, goFlags }: Pick<Settings, 'goMain' | 'versionVar' | 'goLdflags' | 'goFlags'>,
@@ -194,7 +194,7 @@ function warnOfDebugger(
   }
 }
 
-/** The file that go has written, whole. Throws UserError where it is no program for the machine. */
+/** The file that go has written, whole. Throws UserError if it is no program for the machine. */
 async function programAt(
   output: string,
   goMain: string,

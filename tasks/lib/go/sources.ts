@@ -189,7 +189,7 @@ function placesOf(dir: string, pattern: string): string[] {
   return [dir, ...inner.flatMap(further)]
 }
 
-/** The folder, and all in it: a file may come to one that is empty now. None where it is a file. */
+/** The folder, and all in it: a file may come to one that is empty now. None if it is a file. */
 function withInner(folder: string): string[] {
   if (statSync(folder, { throwIfNoEntry: false })?.isFile()) return []
   return [folder, ...foldersIn(folder).flatMap((name) => withInner(join(folder, name)))]

@@ -24,8 +24,8 @@ const saving = 200 // ms that a file may be away while it is saved
 
 /**
  * Tells of each change of what the build of the settings reads, by the time at which it was seen (performance.now), until
- * the task ends. `trouble` is told what Go says where it cannot list the files: those known are watched on. Throws UserError
- * where they cannot be listed at the start.
+ * the task ends. `trouble` is told what Go says if it cannot list the files: those known are watched on. Throws UserError
+ * if they cannot be listed at the start.
  */
 export async function watch(
   settings: Settings,

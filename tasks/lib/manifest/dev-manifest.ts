@@ -55,7 +55,7 @@ export function makeDevManifest(chosen: Settings, images?: Images): DevManifest 
   return dev
 }
 
-/** Throws UserError (2) where the dev manifest would take the place of the production one. */
+/** Throws UserError (2) if the dev manifest would take the place of the production one. */
 export function unlessSame({ manifest, manifestDev }: Settings): void {
   if (resolve(manifest) === resolve(manifestDev))
     throw new UserError(
@@ -74,7 +74,7 @@ export function sayMade({ matched, notes, warnings }: DevManifest): void {
 }
 
 /**
- * Makes the dev manifest where there is none, or it is older than MANIFEST or the settings. One that was edited by hand, or
+ * Makes the dev manifest if there is none, or it is older than MANIFEST or the settings. One that was edited by hand, or
  * not made here, stays as it is, and is named where the settings make another. Throws UserError.
  */
 export function provideDevManifest(chosen: Settings): void {

@@ -133,7 +133,7 @@ function isOpenShift({ text }: Source): boolean {
   return /\bopenshift\.io\//.test(text)
 }
 
-/** What to know of the user that the init container gets; undefined where it gets none of its own. */
+/** What to know of the user that the init container gets; undefined if it gets none of its own. */
 export function userNote(source: Source, pod: PodTemplate, { name, path, fields }: Container): string | undefined {
   if (!needsUser(pod, fields) || isOpenShift(source)) return undefined
   const own = valueAt(fields, ['securityContext', 'runAsNonRoot']) !== undefined

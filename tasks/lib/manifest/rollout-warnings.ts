@@ -88,7 +88,7 @@ export function rolloutWarnings(source: Source, { name, object }: PodTemplate, s
   return keepsPods(object.fields.kind) ? [line(['kind'], why), ...found] : found
 }
 
-/** A workload without a pod, which is as it should be; undefined where it has some. */
+/** A workload without a pod, which is as it should be; undefined if it has some. */
 export function withoutPods(object: unknown): string | undefined {
   if (at(object, 'spec', 'replicas') === 0) return `${nameOf(object)} has ${replicas.why()} - ${replicas.after(object)}`
   if (at(object, 'status', 'desiredNumberScheduled') !== 0) return undefined
@@ -96,7 +96,7 @@ export function withoutPods(object: unknown): string | undefined {
 }
 
 /**
- * Why a workload of the cluster whose new pods are awaited will not come up by itself, and what to do; undefined where nothing
+ * Why a workload of the cluster whose new pods are awaited will not come up by itself, and what to do; undefined if nothing
  * stands in the way. `pods` are those of SELECTOR. Pure.
  */
 export function inTheWay(object: unknown, selector: string, pods: readonly unknown[]): string | undefined {

@@ -20,7 +20,7 @@ export interface Scope {
   readonly warnings: readonly string[]
 }
 
-/** @throws UserError where SELECTOR or CONTAINER leave it open. */
+/** @throws UserError if SELECTOR or CONTAINER leave it open. */
 export function scopeOf(source: Source, pods: readonly PodTemplate[], options: DevOptions): Scope {
   const found = pods
     .map((pod) => ({ pod, containers: candidates(pod, options) }))
@@ -41,7 +41,7 @@ function labelsOf({ fields }: PodTemplate): unknown {
   return valueAt(fields, ['metadata', 'labels'])
 }
 
-/** The pods that SELECTOR matches; the only one there is, where it matches none. */
+/** The pods that SELECTOR matches; the only one there is, if it matches none. */
 function bySelector(source: Source, found: readonly Meant[], { selector, prodImage }: DevOptions): Scope {
   if (selector === undefined) return { meant: found, faults: [], notes: [], warnings: [] }
   const meant = found.filter(({ pod }) => matches(selector, labelsOf(pod)))
@@ -82,7 +82,7 @@ function byContainer(source: Source, found: readonly Meant[], { container: name,
   return { meant, faults: [], notes, warnings: [] }
 }
 
-/** Those that run BINARY_PATH, or may; where none does, a fault for each, or one for all where they run several programs. */
+/** Those that run BINARY_PATH, or may; if none does, a fault for each, or one for all where they run several programs. */
 function byProgram(source: Source, found: readonly Meant[], options: DevOptions): Scope {
   const { binaryPath, inject } = options
   const entries = new Map(

@@ -28,7 +28,7 @@ export function has(file: string, sha256: string): boolean {
   return existsSync(pathOf(file, sha256))
 }
 
-/** The binary with that hash; undefined where there is none. Not checked: who gets a patch on it checks what comes out. */
+/** The binary with that hash; undefined if there is none. Not checked: who gets a patch on it checks what comes out. */
 export function recall(file: string, sha256: string): Buffer | undefined {
   return read(pathOf(file, sha256))
 }
@@ -46,7 +46,7 @@ export function hasIndex(file: string, sha256: string): boolean {
   return existsSync(indexPath(file, sha256))
 }
 
-/** The index of that binary; undefined where none is kept. */
+/** The index of that binary; undefined if none is kept. */
 export function recallIndex(file: string, sha256: string): Buffer | undefined {
   return read(indexPath(file, sha256))
 }
@@ -59,7 +59,7 @@ function read(path: string): Buffer | undefined {
   }
 }
 
-/** The sha256 of the binary that was remembered last; undefined where there is none. */
+/** The sha256 of the binary that was remembered last; undefined if there is none. */
 export function newest(file: string): string | undefined {
   try {
     return all(basename(file))[0]?.file.slice(-64)

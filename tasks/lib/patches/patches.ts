@@ -40,7 +40,7 @@ export function foresee({ binary, target, encoding }: Pick<Settings, 'binary' | 
   if (wanted && last !== undefined && !hasIndex(binary, last)) warm(binary, last)
 }
 
-/** The patch that makes `bytes` of the binary with the sha256 `from`; undefined where that is not in the cache. Rejects where the thread fails. */
+/** The patch that makes `bytes` of the binary with the sha256 `from`; undefined if that is not in the cache. Rejects where the thread fails. */
 export async function patch(file: string, from: string, bytes: Buffer, sha256: string): Promise<Buffer | undefined> {
   if (bytes.length > largest) return undefined
   warm(file, from)

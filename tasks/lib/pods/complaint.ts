@@ -12,7 +12,7 @@ export interface Complaint {
   readonly kind?: ComplaintKind | undefined
 }
 
-/** What a tool's stderr says, in one line, with the next step where it is a known one; empty where it says nothing. */
+/** What a tool's stderr says, in one line, with the next step where it is a known one; empty if it says nothing. */
 export function meaning(stderr: string): string {
   return sentence(complaint(stderr))
 }

@@ -49,7 +49,7 @@ export async function cluster(settings: Settings): Promise<Cluster> {
   }
 }
 
-/** KUBE_CONTEXT, else the current context; empty where there is none, or no kubectl. */
+/** KUBE_CONTEXT, else the current context; empty if there is none, or no kubectl. */
 export async function contextOf({ kubeContext }: Pick<Settings, 'kubeContext'>): Promise<string> {
   if (kubeContext !== '' || find('kubectl') === undefined) return kubeContext
   return kubectl(['config', 'current-context']).then(
@@ -97,7 +97,7 @@ async function namespacesIn([manifest = '', ...others]: readonly string[], meani
   return found.length > 0 || others.length === 0 ? { manifest, found } : namespacesIn(others, meaning)
 }
 
-/** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) where the first two differ. */
+/** KUBE_NAMESPACE, else the manifest's, else the context's. Throws UserError (2) if the first two differ. */
 function namespaceOf({ kubeNamespace }: Settings, { manifest, found }: Named, otherwise: string): string {
   if (kubeNamespace !== '') {
     if (found.length > 0 && !found.includes(kubeNamespace))

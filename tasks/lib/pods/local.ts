@@ -19,7 +19,7 @@ import type { Pod, Target } from './target.ts'
 const glance = 500 // ms between two looks for another agent
 const nextStep = 'start one with npm run switch-dev, or see the whole thing once with npm run demo'
 
-/** The local target. Throws UserError where the machine is no Linux. */
+/** The local target. Throws UserError if the machine is no Linux. */
 export function localTarget(sandbox: Sandbox): Target {
   needLinux()
   const folder = folderOf(sandbox)

@@ -134,7 +134,7 @@ function apart(target: Target, pod: Pod, told: LineTold, expected: (pod: string,
   }
 }
 
-/** The rows of the agent's table; undefined where it does not say: it is gone, or an older one. */
+/** The rows of the agent's table; undefined if it does not say: it is gone, or an older one. */
 async function rowsOf(target: Target, pod: Pod): Promise<ReadonlySet<string> | undefined> {
   const child = target.exec(pod, [...pod.agent, 'rows', pod.binary])
   child.once('error', () => undefined)

@@ -43,7 +43,7 @@ export function delveNeeds(size: number): number {
   return 2 * size + 16 * mega
 }
 
-/** Why the container would be killed for this binary, and what to raise; undefined where there is room. */
+/** Why the container would be killed for this binary, and what to raise; undefined if there is room. */
 export function memoryFault({ limit, volume }: Memory, size: number, wrapped: boolean): string | undefined {
   const parts = [
     ...(wrapped ? [{ bytes: delveNeeds(size), what: 'Delve' }] : []),

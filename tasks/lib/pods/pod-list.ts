@@ -102,7 +102,7 @@ export function whyWaiting(pod: unknown, container: string): string | undefined 
   return (text(pod, 'status', 'phase') || 'pending').toLowerCase()
 }
 
-/** The container that runs the agent; undefined where none of several does. Throws UserError (2) that lists what is there. */
+/** The container that runs the agent; undefined if none of several does. Throws UserError (2) that lists what is there. */
 function containerOf(pod: unknown, chosen: string): string | undefined {
   const name = text(pod, 'metadata', 'name')
   const all = containersOf(pod)

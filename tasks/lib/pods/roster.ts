@@ -15,7 +15,7 @@ export interface RosterListener {
 const gather = 50 // ms in which changes count as one
 const longest = 10_000 // ms without a look: a watch may hang
 
-/** Tells of the pods there are, then of those that come and go, until the task ends. Throws UserError where the first look fails. */
+/** Tells of the pods there are, then of those that come and go, until the task ends. Throws UserError if the first look fails. */
 export async function roster(target: Target, { came, went, trouble }: RosterListener): Promise<void> {
   const present = new Map<string, Pod>()
   let going = true

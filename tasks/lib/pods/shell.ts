@@ -6,7 +6,7 @@ import type { Pod, Target } from './target.ts'
 
 const limit = 20_000 // ms
 
-/** The words that start a shell in the pod. Throws UserError that names the way in where there is none. */
+/** The words that start a shell in the pod. Throws UserError that names the way in if there is none. */
 export async function shellOf(target: Target, pod: Pod): Promise<readonly string[]> {
   // the agent's own shell, where it brought one
   const shells = [['sh'], pod.agent.slice(0, -1)].filter((words) => words.length > 0)
@@ -26,7 +26,7 @@ export async function shellOf(target: Target, pod: Pod): Promise<readonly string
 
 /**
  * A conversation with a shell, on the user's terminal or with what stdin says. What its last command ended with is no failure.
- * Throws UserError where there was no shell, or the way to it broke.
+ * Throws UserError if there was no shell, or the way to it broke.
  */
 export async function conversation(target: Target, pod: Pod, shell: readonly string[]): Promise<void> {
   const child = target.exec(pod, shell, 'terminal')

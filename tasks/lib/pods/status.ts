@@ -12,7 +12,7 @@ const step = 200 // ms between two looks at a process that has just begun
 /** The pod answers, and has no agent: one of production. */
 export class NoAgent extends UserError {}
 
-/** The receipt of what runs in the pod. Throws UserError where no agent answers, NoAgent where there is none. */
+/** The receipt of what runs in the pod. Throws UserError if no agent answers, NoAgent if there is none. */
 export async function statusOf(target: Target, pod: Pod): Promise<Receipt> {
   const child = target.exec(pod, [...pod.agent, 'status', pod.binary])
   child.stdin?.on('error', () => undefined).end()
@@ -68,7 +68,7 @@ export async function settledStatus(target: Target, pod: Pod, patience: number):
   }
 }
 
-/** How the program runs: plain, under a debugger, halted by it, left by it; empty where nothing runs. */
+/** How the program runs: plain, under a debugger, halted by it, left by it; empty if nothing runs. */
 export function mode({ values }: Receipt): string {
   if (!values.has('pid')) return ''
   const reason = values.get('reason') ?? ''

@@ -2,14 +2,14 @@
 import type { ChildProcess } from 'node:child_process'
 import type { Memory } from './memory.ts'
 
-// node gives no streams, and says nothing else, where it cannot open any
+// node gives no streams, and says nothing else, if it cannot open any
 export const withoutPipes =
   'too many files are open on this machine - end what has them open, or raise the limit (ulimit -n)'
 
 /** A running container that the tasks act on. */
 export interface Pod {
   readonly name: string
-  /** The container that runs the agent; empty where there are none. */
+  /** The container that runs the agent; empty if there are none. */
   readonly container: string
   /** Another one whenever the container was started anew: it is then back on the image's binary. */
   readonly life: string
@@ -58,9 +58,9 @@ export type From = 'start' | 'now' | { readonly time: string; readonly byte: num
 export interface Pods {
   /** The first line that a task prints: where it acts. */
   readonly where: string
-  /** The pods that can be acted on. Throws UserError where there is none: it says what was found and the next step. */
+  /** The pods that can be acted on. Throws UserError if there is none: it says what was found and the next step. */
   readonly pods: () => Promise<Found>
-  /** The same, where none is no error. */
+  /** The same, if none is no error. */
   readonly anyPods: () => Promise<Found>
   /** Tells whenever the pods may have changed, until the task ends. */
   readonly watch: (tell: () => void) => void

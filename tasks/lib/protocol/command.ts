@@ -6,7 +6,7 @@ import { at } from '../frame/json.ts'
 export interface AgentCommand {
   /** The words that run the agent, without its options: what exec calls for `put` and `status`. */
   readonly agent: readonly string[]
-  /** The program; undefined where neither command nor args name it. */
+  /** The program; undefined if neither command nor args name it. */
   readonly binary: string | undefined
   /** The arguments of the program. */
   readonly args: readonly string[]
@@ -54,7 +54,7 @@ export function agentWords(agent: readonly string[], wrapper: string, original?:
   ]
 }
 
-/** Reads command and args, as one list of words; undefined where they do not run the agent. */
+/** Reads command and args, as one list of words; undefined if they do not run the agent. */
 export function agentCommand(words: readonly string[]): AgentCommand | undefined {
   const at = words.findIndex((word, index) => posix.basename(word) === 'hotswap-dev' && startsAgent(words, index))
   if (at < 0) return undefined
@@ -102,8 +102,8 @@ function startsAgent(words: readonly string[], index: number): boolean {
 }
 
 /**
- * How a word names the program: `path`, `name` where it has to become the path, undefined where it is another one.
- * @param folder the container's workingDir; undefined where only the image knows it.
+ * How a word names the program: `path`, `name` where it has to become the path, undefined if it is another one.
+ * @param folder the container's workingDir; undefined if only the image knows it.
  */
 export function naming(word: string, binaryPath: string, folder: string | undefined): 'path' | 'name' | undefined {
   if (word === binaryPath) return 'path'
@@ -125,7 +125,7 @@ export function isLauncher(word: string): boolean {
   return LAUNCHER.test(posix.basename(word))
 }
 
-/** The text that a shell among the words is given with -c; undefined where none is. */
+/** The text that a shell among the words is given with -c; undefined if none is. */
 export function shellText(words: readonly string[]): string | undefined {
   const shell = words.findIndex((word) => SHELL.test(posix.basename(word)))
   const option = words.findIndex((word, index) => index > shell && /^-[a-z]*c$/.test(word))
@@ -133,7 +133,7 @@ export function shellText(words: readonly string[]): string | undefined {
 }
 
 /**
- * Which of the words a launcher in front of it starts: the first that names the program. Undefined where none does, or another
+ * Which of the words a launcher in front of it starts: the first that names the program. Undefined if none does, or another
  * program gets it as an argument, or it is a debugger's.
  */
 export function launchedAt(
@@ -157,7 +157,7 @@ export function launchedAt(
   return shellText(front)?.includes('$@') === false ? undefined : at
 }
 
-/** What a launcher seems to start, as an absolute path; undefined where no word looks like one. */
+/** What a launcher seems to start, as an absolute path; undefined if no word looks like one. */
 export function launched([launcher = '', ...words]: readonly string[]): string | undefined {
   const script = shellText([launcher, ...words])
   if (script === undefined && !SHELL.test(posix.basename(launcher)))

@@ -1,7 +1,7 @@
 // Why Delve did not start the program, from its last words: both sides named, and the next step. Pure.
 import { EXIT_STATUS, NOT_STARTED } from './words.ts'
 
-/** A sentence; undefined where Delve is not to blame. */
+/** A sentence; undefined if Delve is not to blame. */
 export function debuggerFault(reason: string, log: readonly string[]): string | undefined {
   if (!reason.includes(NOT_STARTED)) return undefined
   const said = log.join('\n')

@@ -4,7 +4,7 @@
 export interface Fault {
   /** `.env:3` or `environment`. */
   readonly where: string
-  /** Empty where a line has none. */
+  /** Empty if a line has none. */
   readonly key: string
   readonly value: string
   /** What is wrong, or what is allowed. */

@@ -5,7 +5,7 @@ export interface Format<T> {
   /** What is allowed, for the user: completes "must be ...". */
   readonly allowed: string
   readonly example: string
-  /** The value, or undefined where the text is not allowed. May throw an Error that says more. */
+  /** The value, or undefined if the text is not allowed. May throw an Error that says more. */
   readonly read: (text: string) => T | undefined
 }
 

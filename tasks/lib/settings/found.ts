@@ -116,14 +116,14 @@ function held(key: string, value: string, { read, allowed }: Format<string>, whe
   throw new UserError(`${where} says ${value}, and ${key} must be ${allowed} - ${remedy}`, 2)
 }
 
-/** The program that a container names: its command, or what is started there; empty where only the image knows. */
+/** The program that a container names: its command, or what is started there; empty if only the image knows. */
 function programOf(container: unknown): string {
   const fields = { command: at(container, 'command'), args: at(container, 'args') }
   const entry = entryOf(fields, '')
   return entry.runs === 'other' && !entry.inText ? entry.word : ''
 }
 
-/** What the last stage of a Dockerfile starts, and in which folder; empty where it does not say so. */
+/** What the last stage of a Dockerfile starts, and in which folder; empty if it does not say so. */
 function lastStage(goDir: string): { readonly program: string; readonly folder: string } {
   const file = join(goDir, 'Dockerfile')
   const [, lines = ''] = /^(?:[^]*\n)?FROM\s([^]*)/i.exec(isFile(file) ? readFileSync(file, 'utf8') : '') ?? []
@@ -172,7 +172,7 @@ function pairs(map: unknown): string[] {
   return typeof map === 'object' && map !== null ? Object.keys(map).map((key) => `${key}=${text(map, key)}`) : []
 }
 
-/** What selects its pods; undefined where that is more than labels. */
+/** What selects its pods; undefined if that is more than labels. */
 function selectorOf(workload: unknown): string | undefined {
   const isPod = text(workload, 'kind') === 'Pod'
   const matched = pairs(isPod ? podLabels(workload) : at(workload, 'spec', 'selector', 'matchLabels'))

@@ -19,7 +19,7 @@ function imageName(reference: string): string {
 }
 
 /**
- * The way out where an image, or another value, is a placeholder that a tool should have filled in; undefined where it looks
+ * The way out where an image, or another value, is a placeholder that a tool should have filled in; undefined if it looks
  * like none.
  */
 export function leftover(value: string): string | undefined {

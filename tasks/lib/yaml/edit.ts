@@ -138,7 +138,7 @@ function editsFor(source: Source, changes: readonly Change[], expected: unknown[
   const gone = new Map<YAMLMap, Set<Pair>>()
   const claims = new Map<Node | Pair, Map<string, string>>()
 
-  /** Makes the edit unless the same one is made already; false where another one is. */
+  /** Makes the edit unless the same one is made already; false if another one is. */
   const claim = (target: Node | Pair, what: string, value: unknown, make: () => TextEdit | TextEdit[]): boolean => {
     const own = claims.get(target) ?? new Map<string, string>()
     const text = JSON.stringify(value)
@@ -247,7 +247,7 @@ function refuseDangling(source: Source, removals: readonly TextEdit[]): void {
   if (faults.length > 0) throw faultsError(faults)
 }
 
-/** @returns the error for a path that changes, or cannot, because of an anchor on the way to it; undefined where there is none. */
+/** @returns the error for a path that changes, or cannot, because of an anchor on the way to it; undefined if there is none. */
 function sharedError(source: Source, path: Path, { describe }: EditOptions, why: string): UserError | undefined {
   const places = placesOf(source, path)
   const last = places.at(-1)?.node

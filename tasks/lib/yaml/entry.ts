@@ -17,9 +17,9 @@ export type Entry =
   | {
       readonly runs: 'other'
       readonly list: 'command' | 'args'
-      /** The word that says so; empty where command is no list. */
+      /** The word that says so; empty if command is no list. */
       readonly word: string
-      /** What BINARY_PATH would have to be; undefined where nothing says it. */
+      /** What BINARY_PATH would have to be; undefined if nothing says it. */
       readonly path: string | undefined
       /** A shell's text starts it: no agent can come between. */
       readonly inText: boolean

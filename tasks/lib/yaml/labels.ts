@@ -27,7 +27,7 @@ export function selectorLine(selector: string | undefined): string {
   return selector === undefined ? 'its pods have no labels' : `SELECTOR=${selector}`
 }
 
-/** A selector that matches these labels, and those of no other if one label tells them apart; undefined where there are none. */
+/** A selector that matches these labels, and those of no other if one label tells them apart; undefined if there are none. */
 export function selectorFor(labels: unknown, others: readonly unknown[]): string | undefined {
   const all = Object.entries(isRecord(labels) ? labels : {}).map(([key, value]) => `${key}=${String(value)}`)
   // what people choose comes before what tools add

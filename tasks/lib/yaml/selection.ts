@@ -25,7 +25,7 @@ export interface Selection {
 
 /**
  * The parts of a manifest's objects; `known` are the workloads that are meant, if it has one of them.
- * @throws UserError (2) where SELECTOR leaves open which workload of several is meant.
+ * @throws UserError (2) if SELECTOR leaves open which workload of several is meant.
  */
 export function selectionOf(
   { objects, file }: Pick<Manifest, 'objects' | 'file'>,
@@ -56,7 +56,7 @@ export function namespacesOf({ objects }: Pick<Manifest, 'objects'>, meaning: Me
   return [...new Set(named)].filter((namespace) => namespace !== '')
 }
 
-/** Those of some workloads that run the agent, in CONTAINER where that is set; all, where none of them does. */
+/** Those of some workloads that run the agent, in CONTAINER where that is set; all, if none of them does. */
 export function narrowed(all: readonly Workload[], { container }: Pick<Meaning, 'container'>): readonly Workload[] {
   const running = all.filter(({ object }) => {
     const names = agentContainers(object)

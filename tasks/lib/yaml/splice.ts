@@ -95,7 +95,7 @@ function blockItem(value: Value, style: Style): string[] {
   return [`- ${first}`, ...indented(rest, 2)]
 }
 
-/** The lines of a text of several lines as a literal block, which shows it as it is; undefined where it cannot be one. */
+/** The lines of a text of several lines as a literal block, which shows it as it is; undefined if it cannot be one. */
 function literal(value: Value, { step }: Style): string[] | undefined {
   if (typeof value !== 'string' || !/^[!-~][\t\n\x20-\x7e]*[^\n]\n$/.test(value) || !/\n./.test(value)) return undefined
   return ['|', ...indented(value.slice(0, -1).split('\n'), step)]
@@ -158,7 +158,7 @@ export function fillPair(source: Source, doc: Document, map: YAMLMap, pair: Pair
   ]
 }
 
-/** A map gets a field: below one of the keys `after` where it has one of them itself, else as its first. */
+/** A map gets a field: below one of the keys `after` if it has one of them itself, else as its first. */
 export function insertField(
   source: Source,
   doc: Document,
@@ -380,7 +380,7 @@ function isDoubleQuoted(node: unknown): boolean {
   return isScalar(node) && node.type === 'QUOTE_DOUBLE'
 }
 
-/** The style of the first list and the first map in a document; two columns for maps and none for lists where it has none. */
+/** The style of the first list and the first map in a document; two columns for maps and none for lists if it has none. */
 function styleOf(source: Source, doc: Document): Style {
   let dash: number | undefined
   let step: number | undefined

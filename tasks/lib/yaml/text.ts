@@ -168,7 +168,7 @@ function holdsTexts(node: unknown): boolean {
   return kind === 'ConfigMap' || kind === 'Secret'
 }
 
-/** @returns the number of the first line with a Helm expression, 0 where there is none. */
+/** @returns the number of the first line with a Helm expression, 0 if there is none. */
 function helmLine(source: Source): number {
   const found: number[] = []
   const lines = source.text.split('\n')
@@ -195,7 +195,7 @@ function helmLine(source: Source): number {
 
 /**
  * The values of the documents, aliases and merge keys written out, nothing shared between two places.
- * @throws UserError where aliases of aliases make too many.
+ * @throws UserError if aliases of aliases make too many.
  */
 export function valuesOf({ file, docs }: Pick<Source, 'file' | 'docs'>): unknown[] {
   let count = 0
@@ -210,7 +210,7 @@ export function valuesOf({ file, docs }: Pick<Source, 'file' | 'docs'>): unknown
 
 /**
  * The values of a text that should be whole.
- * @throws Error where it is not.
+ * @throws Error if it is not.
  */
 export function valuesIn(file: string, text: string): unknown[] {
   const docs = parsed(text)
@@ -218,7 +218,7 @@ export function valuesIn(file: string, text: string): unknown[] {
   return valuesOf({ file, docs })
 }
 
-/** @returns the value at a path below `value`, undefined where there is none. */
+/** @returns the value at a path below `value`, undefined if there is none. */
 export function valueAt(value: unknown, path: Path): unknown {
   return path.reduce<unknown>((at, key) => {
     if (Array.isArray(at)) return at[Number(key)]
@@ -298,7 +298,7 @@ export function endOf(source: Source, node: Node): number {
   return start + source.text.slice(start, end).trimEnd().length
 }
 
-/** @returns where the anchor of a node stands, or the node itself where it has none. */
+/** @returns where the anchor of a node stands, or the node itself if it has none. */
 export function anchorOf({ text }: Source, node: Node): number {
   const [start] = rangeOf(node)
   return 'anchor' in node && node.anchor ? text.lastIndexOf(`&${node.anchor}`, start) : start

@@ -11,7 +11,7 @@ const file = () => join(root, '.hotswap', 'workloads.json')
 const kept = 8 // manifests
 const form = '1' // of what is remembered
 
-/** The workloads of a manifest's text; undefined where they are not remembered. */
+/** The workloads of a manifest's text; undefined if they are not remembered. */
 function remembered(text: string): readonly unknown[] | undefined {
   let json = ''
   try {
