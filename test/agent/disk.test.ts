@@ -260,7 +260,15 @@ disk(
 
 disk('that somebody cleans: the state folder is removed while the agent runs', async (box) => {
   const { agent, pid } = await box.serving()
-  fs.rmSync(box.state, { recursive: true, maxRetries: 9 }) // the agent may be writing there
+  const removed = () => {
+    try {
+      fs.rmSync(box.state, { recursive: true })
+      return true
+    } catch {
+      return false // the agent has written there in between; maxRetries would not look for what is new
+    }
+  }
+  await until(removed, 10, 'the folder is gone')
   await throughout(1.5, () => proc.alive(pid) && agent.code === undefined, 'the agent and the program go on')
   await until(async () => (await box.status()).receipt.pid === String(pid), 4, 'status knows the program again')
   fs.writeFileSync(box.staged, program({ version: 'v2' }))
