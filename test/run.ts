@@ -13,6 +13,7 @@ import { screen } from '../tasks/lib/frame/screen.ts'
 import { print, say, UserError } from '../tasks/lib/frame/talk.ts'
 import { task } from '../tasks/lib/frame/task.ts'
 import { seconds } from '../tasks/lib/frame/words.ts'
+import { compile, COMPILED } from './lib/compile.ts'
 import { SHELLS, shells } from './lib/needs.ts'
 
 const about = {
@@ -57,6 +58,11 @@ await task(about, async ({ flags, operands }) => {
     throw new UserError(`no test file under ${folder} matches ${operands.join(' ') || '*.test.ts'}`)
 
   const scripts = await compiled(files)
+  if (files.length > 10) {
+    // each file would ask again; a few files ask for fewer tasks
+    for (const file of readdirSync(join(root, 'tasks'))) if (file.endsWith('.ts')) compile(file.slice(0, -3))
+    env[COMPILED] = '1'
+  }
   print(`test files: ${files.length}, ${Math.min(jobs, files.length)} at a time; each is told of when it has ended`)
 
   const totals = { files: 0, passed: 0, failed: 0, leftOut: 0 }

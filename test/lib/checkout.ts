@@ -10,11 +10,12 @@ import {
   symlinkSync,
   writeFileSync,
 } from 'node:fs'
-import { spawn, spawnSync, type ChildProcess } from 'node:child_process'
+import { spawn, type ChildProcess } from 'node:child_process'
 import { buildSync } from 'esbuild'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
+import { compile, COMPILED } from './compile.ts'
 import { pace, patience } from './pace.ts'
 
 const top = fileURLToPath(new URL('../..', import.meta.url))
@@ -124,11 +125,8 @@ const upToDate = new Set<string>()
 /** The task as npm run has it: one compiled file, made once and copied, since a start through tsx costs four times as much. */
 function compiled(dir: string, task: string): string {
   const file = `.hotswap/tasks/${task}.js`
-  if (!upToDate.has(task)) {
-    const { status, stderr } = spawnSync('sh', ['tasks/run', task, '--help'], { cwd: top, encoding: 'utf8' })
-    if (status !== 0) throw new Error(`tasks/run ${task}: ${stderr}`)
-    upToDate.add(task)
-  }
+  if (process.env[COMPILED] === undefined && !upToDate.has(task)) compile(task)
+  upToDate.add(task)
   for (const each of [file, '.hotswap/tasks/patches-thread.js'])
     // once: another process of the same copy may be reading it
     if (!existsSync(join(dir, each))) cpSync(join(top, each), join(dir, each))

@@ -7,7 +7,7 @@ import { checkout, type Checkout } from '../lib/checkout.ts'
 const runner = suite<{ copy: Checkout }>('test/run')
 runner.before.each((context) => {
   context.copy = checkout()
-  for (const file of ['run.ts', 'lib/needs.ts', 'lib/suite.ts'])
+  for (const file of ['run.ts', 'lib/compile.ts', 'lib/needs.ts', 'lib/suite.ts'])
     cpSync(fileURLToPath(new URL(`../${file}`, import.meta.url)), `${context.copy.dir}/test/${file}`)
 })
 runner.after.each(({ copy }) => copy.remove())
