@@ -53,6 +53,7 @@ function module(name: string) {
     root,
     put,
     remove,
+    quiet,
     link(to: string, file: string) {
       rmSync(join(root, file), { recursive: true, force: true })
       symlinkSync(to, join(root, file))
@@ -120,6 +121,25 @@ sees('what comes back to a broken tree', async ({ put, remove, watch, tells }) =
   await tells('main.go gets a tag', () => put('app/main.go', `//go:build ignore\n\n${main}`))
   await tells('main.go loses it', () => put('app/main.go', main))
 })
+
+sees(
+  'what comes and goes between two looks, since a build may have read it',
+  async ({ put, remove, watch, quiet, tells }) => {
+    put('app/go.mod', 'module app\n\ngo 1.21\n')
+    put(
+      'app/main.go',
+      'package main\n\nimport "embed"\n\n//go:embed all:dist\nvar d embed.FS\n\nfunc main() { _ = d }\n',
+    )
+    put('app/dist/a.js', '1')
+    await watch()
+    await quiet() // until events come
+    for (const file of ['app/default.pgo', 'app/new.go', 'app/dist/.tmp', 'app/go.work'])
+      await tells(`${file} comes and goes`, () => {
+        put(file, 'x')
+        remove(file)
+      })
+  },
+)
 
 sees('what is above and beside the module', async ({ root, put, remove, watch, tells }) => {
   put('app/go.mod', 'module app\n\ngo 1.21\n')

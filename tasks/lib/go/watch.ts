@@ -2,11 +2,12 @@
 // kind of event is told reliably, it looks by the clock too.
 import { pause } from '../frame/pause.ts'
 import { type BigIntStats, readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, join } from 'node:path'
 import { watch as chokidar } from 'chokidar'
 import type { Settings } from '../settings/table.ts'
 import { listing, sources, type Sources } from './sources.ts'
 import { onEnd } from '../frame/ending.ts'
+import { text } from '../frame/json.ts'
 import { inWords, UserError } from '../frame/talk.ts'
 
 export interface Watched {
@@ -45,6 +46,8 @@ export async function watch(
   let again = false
   let asked = false
   let told = ''
+  /** The names that events have had since the last look. */
+  const named = new Set<string>()
   const watcher = chokidar([...list.folders, ...list.files], {
     ignoreInitial: true,
     depth: 0,
@@ -52,7 +55,11 @@ export async function watch(
     ignored: (path, stats) => stats?.isFile() === true && !known.has(path) && !isSource(path),
   })
   watcher.on('all', () => void glance())
-  watcher.on('raw', () => void glance())
+  watcher.on('raw', (_event, name: unknown, options) => {
+    const folder = text(options, 'watchedPath')
+    if (typeof name === 'string' && folder !== '') named.add(join(folder, name))
+    void glance()
+  })
   watcher.on('error', () => undefined) // out of watches, say: the clock is left
   const timer = setInterval(() => void glance(), clock)
   const close = async () => {
@@ -92,7 +99,9 @@ export async function watch(
     let begin = Date.now()
     let now = look(list)
     if (same(seen, now)) {
-      if (asked) await relist(when, begin, false)
+      const passed = cameAndWent(now)
+      if (passed) changed(when)
+      if (passed || asked) await relist(when, begin, passed)
       return
     }
     for (const end = when + saving; ;) {
@@ -108,15 +117,31 @@ export async function watch(
     const files = changes(list.files)
     const aside = changes(list.aside)
     const names = changes(list.folders)
+    const passed = cameAndWent(now)
     seen = now
-    const tells = files.length + aside.length > 0
+    const tells = passed || files.length + aside.length > 0
     if (tells) changed(when)
     const listed = files.filter((file) => {
       const [before, after] = [listings.get(file), listingOf(file)]
       listings.set(file, after)
       return list.why !== '' || isListed(file) || before !== after
     })
-    if (names.length + aside.length + listed.length > 0) await relist(when, begin, tells)
+    if (passed || names.length + aside.length + listed.length > 0) await relist(when, begin, tells)
+  }
+
+  /**
+   * Whether an event has named what was not there at the last look and is not there now: a build may have read it. What a
+   * folder has no more is seen by its other names.
+   */
+  function cameAndWent(now: States): boolean {
+    const embedded = new Set(list.embeds)
+    const mayCount = (path: string) =>
+      now.has(path) || (now.has(dirname(path)) && (isSource(path) || embedded.has(dirname(path))))
+    const passed = [...named].some(
+      (path) => mayCount(path) && (now.get(path) ?? '') === '' && stats(path) === undefined,
+    )
+    named.clear()
+    return passed
   }
 
   /** Those of before, and of other files what they say if that has not changed since Go was asked. */
