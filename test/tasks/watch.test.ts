@@ -71,6 +71,13 @@ function module(name: string) {
       await until(`told of: ${what}`, () => told > before)
       await quiet()
     },
+    /** Does it, and is told of nothing. */
+    async tellsNothing(what: string, act: () => void) {
+      const before = told
+      act()
+      await quiet()
+      assert.is(told, before, what)
+    },
     /** The second while Go, which was asked because of the first, has read the tree and not yet answered. */
     async meanwhile(first: () => void, second: () => void) {
       put('app/.hold', '')
@@ -124,7 +131,7 @@ sees('what comes back to a broken tree', async ({ put, remove, watch, tells }) =
 
 sees(
   'what comes and goes between two looks, since a build may have read it',
-  async ({ put, remove, watch, quiet, tells }) => {
+  async ({ put, remove, watch, quiet, tells, tellsNothing }) => {
     put('app/go.mod', 'module app\n\ngo 1.21\n')
     put(
       'app/main.go',
@@ -138,6 +145,9 @@ sees(
         put(file, 'x')
         remove(file)
       })
+    put('app/a_test.go', 'package main\n')
+    await quiet()
+    await tellsNothing('a test that was there goes', () => remove('app/a_test.go'))
   },
 )
 

@@ -2,7 +2,7 @@
 // kind of event is told reliably, it looks by the clock too.
 import { pause } from '../frame/pause.ts'
 import { type BigIntStats, readdirSync, readFileSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { watch as chokidar } from 'chokidar'
 import type { Settings } from '../settings/table.ts'
 import { listing, sources, type Sources } from './sources.ts'
@@ -99,7 +99,7 @@ export async function watch(
     let begin = Date.now()
     let now = look(list)
     if (same(seen, now)) {
-      const passed = cameAndWent(now)
+      const passed = cameAndWent()
       if (passed) changed(when)
       if (passed || asked) await relist(when, begin, passed)
       return
@@ -117,7 +117,7 @@ export async function watch(
     const files = changes(list.files)
     const aside = changes(list.aside)
     const names = changes(list.folders)
-    const passed = cameAndWent(now)
+    const passed = cameAndWent()
     seen = now
     const tells = passed || files.length + aside.length > 0
     if (tells) changed(when)
@@ -129,17 +129,14 @@ export async function watch(
     if (passed || names.length + aside.length + listed.length > 0) await relist(when, begin, tells)
   }
 
-  /**
-   * Whether an event has named what was not there at the last look and is not there now: a build may have read it. What a
-   * folder has no more is seen by its other names.
-   */
-  function cameAndWent(now: States): boolean {
+  /** Whether an event has named what may count, was not there at the last look, and is not there now: a build may have read it. */
+  function cameAndWent(): boolean {
     const embedded = new Set(list.embeds)
     const mayCount = (path: string) =>
-      now.has(path) || (now.has(dirname(path)) && (isSource(path) || embedded.has(dirname(path))))
-    const passed = [...named].some(
-      (path) => mayCount(path) && (now.get(path) ?? '') === '' && stats(path) === undefined,
-    )
+      seen.has(path) || (seen.has(dirname(path)) && (isSource(path) || embedded.has(dirname(path))))
+    const wasThere = (path: string) =>
+      seen.has(path) ? seen.get(path) !== '' : seen.get(dirname(path))?.split('\n').includes(basename(path))
+    const passed = [...named].some((path) => mayCount(path) && !wasThere(path) && stats(path) === undefined)
     named.clear()
     return passed
   }
