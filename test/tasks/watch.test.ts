@@ -54,6 +54,7 @@ function module(name: string) {
     put,
     remove,
     quiet,
+    until,
     link(to: string, file: string) {
       rmSync(join(root, file), { recursive: true, force: true })
       symlinkSync(to, join(root, file))
@@ -279,6 +280,26 @@ sees('what Go is told beside the tree', async ({ put, watch, tells, failed }) =>
     failed()
   })
 })
+
+sees(
+  'nothing after its end, though Go answers later',
+  async ({ root, put, watch, remove, until, close, tellsNothing }) => {
+    await Promise.allSettled([...earlier]) // their watches are gone
+    put('app/go.mod', 'module app\n\ngo 1.21\n')
+    put('app/main.go', bare)
+    put('app/inner/a.go', inner())
+    await watch()
+    await tellsNothing('nothing has changed', () => undefined)
+    put('app/.hold', '')
+    put('app/main.go', importing('app/inner'))
+    await until('Go has read the tree', () => existsSync(join(root, 'app/.read')))
+    await close()
+    remove('app/.hold')
+    await tellsNothing('an edit of what has joined', () => put('app/inner/a.go', inner('edited')))
+    const watches = process.getActiveResourcesInfo().filter((name) => name === 'FSEventWrap')
+    assert.equal(watches, [], 'a watch keeps the process alive')
+  },
+)
 
 watching.after(() => rmSync(scratch, { recursive: true, force: true }))
 watching.run()

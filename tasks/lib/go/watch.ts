@@ -42,6 +42,7 @@ export async function watch(
   /** Of each file, as it was before Go was asked, or longer ago. */
   let listings = listingsOf(new Map(), start)
   let known = new Set([...list.folders, ...list.files])
+  let closed = false
   let looking = false
   let again = false
   let asked = false
@@ -63,6 +64,7 @@ export async function watch(
   watcher.on('error', () => undefined) // out of watches, say: the clock is left
   const timer = setInterval(() => void glance(), clock)
   const close = async () => {
+    closed = true
     clearInterval(timer)
     await watcher.close()
   }
@@ -74,6 +76,7 @@ export async function watch(
   return { count: () => list.files.length, failed, close }
 
   async function glance(): Promise<void> {
+    if (closed) return
     if (looking) {
       again = true
       return
@@ -83,8 +86,9 @@ export async function watch(
       do {
         again = false
         await take()
-      } while (again)
+      } while (again && !closed)
     } catch (error) {
+      if (closed) return
       // whatever it was, the next look may do better
       const { message } = inWords(error)
       if (message !== told) trouble(`error: ${message}`)
@@ -113,6 +117,7 @@ export async function watch(
       now = next
       if ((still && !away) || performance.now() > end) break
     }
+    if (closed) return
     const changes = (paths: readonly string[]) => paths.filter((path) => seen.get(path) !== now.get(path))
     const files = changes(list.files)
     const aside = changes(list.aside)
@@ -155,6 +160,7 @@ export async function watch(
     const wasAsked = asked
     asked = false
     const next = await sources(settings)
+    if (closed) return // to add a path would open the watcher again
     if (next.fault !== '' && next.fault !== list.fault) trouble(next.fault)
     const before = list
     // a broken tree names less than the build will read when it is whole again: what was known stays watched
