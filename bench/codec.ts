@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { readBinary, type Binary } from '../tasks/lib/binary/read.ts'
 import { encode, indexed } from '../tasks/lib/binary/delta.ts'
-import { patcher } from '../tasks/lib/go/patcher.ts'
+import { helper } from '../tasks/lib/go/helper.ts'
 import { hostArch } from '../tasks/lib/binary/elf.ts'
 import { onEnd } from '../tasks/lib/frame/ending.ts'
 import { UserError } from '../tasks/lib/frame/talk.ts'
@@ -109,7 +109,7 @@ export async function codec(measured: (of: Patched) => void): Promise<void> {
   onEnd(() => rmSync(folder, { recursive: true, force: true }))
   const path = (name: string) => join(folder, name)
   const [from, to, made, again] = [path('old'), path('new'), path('patch'), path('again')]
-  const decoder = await patcher(hostArch())
+  const decoder = (await helper(hostArch())).path
   for (const [module, main, file, anchor] of services) {
     const copy = fetched(module, folder)
     for (const build of ['release', 'debug'] as const) {
@@ -119,7 +119,7 @@ export async function codec(measured: (of: Patched) => void): Promise<void> {
         const [t0, index, t1] = [performance.now(), indexed(old.bytes), performance.now()]
         const patch = encode(old, index, next)
         const t2 = performance.now()
-        const decode = timed(decoder, [from], patch)
+        const decode = timed(decoder, ['patch', from], patch)
         const bsdiff = other([made, again], ['bsdiff', from, to, made], ['bspatch', from, again, made])
         const long = ['-q', '--long=28', `--patch-from=${from}`]
         const zstd = other(

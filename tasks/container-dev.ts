@@ -9,7 +9,7 @@ import { delve } from './lib/go/delve.ts'
 import { parcelOf } from './lib/delivery/parcel.ts'
 import { contextOf } from './lib/pods/context.ts'
 import { isSameImage } from './lib/settings/image.ts'
-import { patcher } from './lib/go/patcher.ts'
+import { helper, helperName } from './lib/go/helper.ts'
 import { settings } from './lib/settings/settings.ts'
 import { defaults } from './lib/settings/table.ts'
 import { task } from './lib/frame/task.ts'
@@ -41,7 +41,8 @@ await task(about, async () => {
   copyFileSync(join(root, 'agent', 'hotswap-dev'), join(context, 'hotswap-dev'))
   copyFileSync(chosen.binary, join(context, 'binary'))
   copyFileSync(await delve(chosen, parcel.machine), join(context, 'dlv'))
-  copyFileSync(await patcher(parcel.machine), join(context, 'hotswap-patch'))
+  const made = await helper(parcel.machine)
+  copyFileSync(made.path, join(context, 'hotswap-helper'))
 
   const user = await userOf(tool, chosen.baseImage)
   if (user === '' && chosen.prodImage !== defaults().prodImage && !isSameImage(chosen.baseImage, chosen.prodImage))
@@ -49,6 +50,7 @@ await task(about, async () => {
   const variables = {
     BASE_IMAGE: chosen.baseImage,
     BINARY_PATH: chosen.binaryPath,
+    HELPER: helperName(made),
     RUN_AS: user === '' ? 'root' : user,
     DEBUG_OPTIONS: delveCommand(chosen.debugPort, chosen.debugWait),
   }

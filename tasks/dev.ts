@@ -5,6 +5,7 @@ import { has, remember } from './lib/patches/cache.ts'
 import type { Binary } from './lib/binary/read.ts'
 import { developer, parcelFrom, type Parcel } from './lib/delivery/parcel.ts'
 import { clock, edit, type Edit } from './lib/delivery/edit.ts'
+import { buildArch } from './lib/go/go-env.ts'
 import { archOfUname } from './lib/binary/elf.ts'
 import { fleet, type Outcome } from './lib/delivery/fleet.ts'
 import { goBuild } from './lib/go/go.ts'
@@ -56,7 +57,7 @@ await task(about, async ({ flags, operands }) => {
   await provide()
 
   const encoding = encodingOf(chosen.encoding, there, true)
-  const pods = fleet(there, encoding)
+  const pods = fleet(there, encoding, () => buildArch(chosen))
   const shown = screen(json)
   const told = news(json, shown, flags.wide === true)
   const prefix = prefixes(process.stderr)

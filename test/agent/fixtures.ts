@@ -40,8 +40,20 @@ export function program(plan: Plan, size = 0): Buffer {
 /** The path of the stand-in for a debugger; wrapper/main.go says what its modes are. */
 export const wrapperPath = () => built('wrapper')
 
-/** The decoder of patches. */
-export const decoder = () => fs.readFileSync(built('hotswap-patch', '../../agent/hotswap-patch'))
+/** The agent's helper. */
+export const helperPath = () => built('hotswap-helper', '../../agent/hotswap-helper')
+
+/** A folder for PATH that has the helper alone, as a dev image has it. */
+export function helperFolder(): string {
+  const file = helperPath()
+  const folder = `${file}.folder`
+  const link = path.join(folder, 'hotswap-helper')
+  fs.mkdirSync(folder, { recursive: true })
+  if (fs.existsSync(link)) return folder
+  fs.symlinkSync(file, `${link}.${process.pid}`) // another test process may make it too: the rename decides
+  fs.renameSync(`${link}.${process.pid}`, link)
+  return folder
+}
 
 /** The program's bytes for a machine other than this one. */
 export function foreign(): Buffer {
@@ -70,15 +82,19 @@ export function symbolic(plan: Plan, flags: readonly string[] = []): Buffer {
 function built(name: string, folder = name, flags = ['-ldflags=-s -w']): string {
   const known = paths.get(name)
   if (known) return known
-  const source = path.join(here, folder, 'main.go')
+  const source = path.join(here, folder)
+  const files = fs.readdirSync(source).filter((file) => /^[^_]+\.go$/.test(file))
   const env = { ...process.env, CGO_ENABLED: '0', GOFLAGS: '', GOWORK: 'off', GOOS: 'linux', GOARCH: '' }
   const version = execFileSync('go', ['env', 'GOVERSION', 'GOARCH'], { env })
-  const key = sha256(Buffer.concat([fs.readFileSync(source), version])).slice(0, 16)
+  const key = sha256(Buffer.concat([...files.map((file) => fs.readFileSync(path.join(source, file))), version])).slice(
+    0,
+    16,
+  )
   const file = path.join(cache, `${name}-${key}`)
   if (!fs.existsSync(file)) {
     fs.mkdirSync(cache, { recursive: true })
     const unfinished = `${file}.${process.pid}` // another test process may build the same file: the rename decides
-    execFileSync('go', ['build', ...flags, '-o', unfinished, source], { env, cwd: path.dirname(source) })
+    execFileSync('go', ['build', '-buildvcs=false', ...flags, '-o', unfinished, '.'], { env, cwd: source })
     fs.renameSync(unfinished, file)
   }
   paths.set(name, file)
@@ -88,3 +104,4 @@ function built(name: string, folder = name, flags = ['-ldflags=-s -w']): string 
 // Before the first case's time runs: on a fresh clone the builds take longer than a case may.
 built('program')
 built('wrapper')
+helperPath()

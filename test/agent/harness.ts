@@ -7,13 +7,14 @@ import { fileURLToPath } from 'node:url'
 import { gzipSync } from 'node:zlib'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { program as fixture, sha256, wrapperPath, type Plan } from './fixtures.ts'
+import { helperFolder, program as fixture, sha256, wrapperPath, type Plan } from './fixtures.ts'
 import { here, leftOut, shells as wanted, which, type Needs, type Shell } from '../lib/needs.ts'
 import { clock, pace, patience, within } from '../lib/pace.ts'
 import * as proc from './proc.ts'
 
 export const agentScript = fileURLToPath(new URL('../../agent/hotswap-dev', import.meta.url))
 const atOnce = pace < 3 ? 5 : 3
+const helpers = helperFolder()
 
 // --- shells and cases ---
 
@@ -28,14 +29,16 @@ type Body = (box: Box) => Promise<void>
 interface Options extends Needs {
   /** The tests' seconds after which the case has failed. */
   readonly limit?: number
+  /** No shell has a part in it but to hand over to the helper: one of them will do. */
+  readonly once?: boolean
 }
 
 /** A suite whose cases run ahead of uvu, some at once: uvu, which takes one after the other, only awaits their outcome. */
 export function cases(name: string) {
   const test = suite(name)
   const waiting: (() => Promise<void>)[] = []
-  const add = (title: string, body: Body, { limit = 60, ...needs }: Options = {}) => {
-    for (const shell of shells) {
+  const add = (title: string, body: Body, { limit = 60, once = false, ...needs }: Options = {}) => {
+    for (const shell of once ? shells.slice(0, 1) : shells) {
       const full = `${shell.name}: ${title}`
       if (!here(`${name}: ${full}`, needs)) continue
       let settle = (_: Promise<void>) => {}
@@ -54,6 +57,8 @@ export function cases(name: string) {
     (...tools: string[]) =>
     (title: string, body: Body, options: Options = {}) =>
       add(title, body, { tools, ...options })
+  /** As the suite itself, for cases of the protocol alone. */
+  add.once = (title: string, body: Body, options: Options = {}) => add(title, body, { once: true, ...options })
   const work = async () => {
     for (let next = waiting.shift(); next; next = waiting.shift()) await next()
   }
@@ -323,7 +328,7 @@ export class Box {
   }
 
   private env = (more: Start['env'] = {}) => ({
-    PATH: process.env.PATH,
+    PATH: `${helpers}:${process.env.PATH}`,
     HOME: this.dir,
     LANG: process.env.LANG,
     HOTSWAP_TEST_DIR: this.dir,

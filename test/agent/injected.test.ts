@@ -5,6 +5,7 @@ import path from 'node:path'
 import * as assert from 'uvu/assert'
 import { sha256 } from './fixtures.ts'
 import { agentScript, cases, program, until, type Box } from './harness.ts'
+import { helperBody, helperWords, placing } from './placing.ts'
 import * as proc from './proc.ts'
 
 const injected = cases('injected')
@@ -91,10 +92,19 @@ injected.needing('busybox')('takes the tools that came along, which the program 
   const agent = box.spawn([...words, '--', bin], { env })
   await until(() => agent.out.toString().includes('\tstarted\t'), 20, 'the row started')
   assert.match(agent.out.toString(), /"PATH=\/nowhere"/)
+  const without = box.spawn([...words, 'status', bin], { env })
+  assert.is(await without.end(), 0)
+  assert.match(without.out.toString(), /^helper=missing$/m)
+  const sent = box.spawn(
+    [...placing([shell, ...box.shell.words.slice(1)], script), path.join(top, '.hotswap-prog'), ...helperWords()],
+    { env },
+  )
+  sent.child.stdin?.write(helperBody())
+  assert.is(await sent.end(), 0)
   const status = box.spawn([...words, 'status', bin], { env })
   await status.end()
   assert.match(status.out.toString(), new RegExp(`^sha256=${sha256(bytes)}$`, 'm'))
-  assert.match(status.out.toString(), /^decodes=raw,gzip$/m)
+  assert.match(status.out.toString(), /^decodes=raw,gzip,delta$/m)
   const pid = Number(/^ready v1 pid (\d+)$/m.exec(agent.out.toString())?.[1])
   assert.is(proc.session(pid), pid, 'setsid was found')
   agent.kill('SIGTERM')

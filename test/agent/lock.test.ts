@@ -39,7 +39,7 @@ lock('lets one upload through and tells the other whose it is and since when', a
   assert.not(agent.messages().includes('rejected'), 'busy is no rejection')
 })
 
-lock('is held by its process: PID and start time', async (box) => {
+lock.once('is held by its process: PID and start time', async (box) => {
   await box.serving()
   const upload = await half(box, program({ version: 'v2' }))
   const [holder = ''] = box.holders()
@@ -74,7 +74,7 @@ lock('passes on when its holder is another process with the same pid', async (bo
   box.clean()
 })
 
-lock('that is stale goes to one of ten takers, and only to one', async (box) => {
+lock.once('that is stale goes to one of ten takers, and only to one', async (box) => {
   const { agent } = await box.serving({}, { env: { LIMIT: '20' } })
   fs.mkdirSync(path.join(box.state, 'lock'), { recursive: true })
   fs.writeFileSync(path.join(box.state, 'lock', '4194000-77'), 'jane@laptop 10:00:00\n')
@@ -176,7 +176,7 @@ lock(
   },
 )
 
-lock('is not taken by one that only reads the greeting', async (box) => {
+lock.once('is not taken by one that only reads the greeting', async (box) => {
   await box.serving()
   const idle = box.opened()
   await idle.greeted()
@@ -187,7 +187,7 @@ lock('is not taken by one that only reads the greeting', async (box) => {
   assert.not(idle.isOver())
 })
 
-lock('is free again after a refusal', async (box) => {
+lock.once('is free again after a refusal', async (box) => {
   await box.serving()
   for (const file of [Buffer.from('no program'), program({ version: 'v2', dies: 0, code: 3 })]) {
     assert.is.not((await box.put(file)).code, 0)

@@ -13,9 +13,11 @@ import {
 import { spawn, type ChildProcess } from 'node:child_process'
 import { buildSync } from 'esbuild'
 import { tmpdir } from 'node:os'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { compile, COMPILED } from './compile.ts'
+import { hostArch } from '../../tasks/lib/binary/elf.ts'
+import { helper, type Helper } from '../../tasks/lib/go/helper.ts'
 import { pace, patience } from './pace.ts'
 
 const top = fileURLToPath(new URL('../..', import.meta.url))
@@ -58,7 +60,7 @@ export interface Options {
 
 /**
  * Copies what compiled tasks need. Their sources, three quarters of the files, come with sources() alone. node_modules is a
- * link to the real one. A decoder of deltas that this checkout has already built need not be built again.
+ * link to the real one. A helper of the agent that this checkout has already built need not be built again.
  */
 export function checkout(): Checkout {
   const dir = mkdtempSync(join(tmpdir(), 'hotswap-test-'))
@@ -71,7 +73,7 @@ export function checkout(): Checkout {
     'go.mod',
     'package.json',
     'package-lock.json',
-    ...built.filter((name) => /^hotswap-patch-\w+-\w+$/.test(name)).map((name) => join(tools, name)),
+    ...built.filter((name) => /^hotswap-helper-\w+-\w+$/.test(name)).map((name) => join(tools, name)),
   ]
   const take = (name: string, filter = (_: string) => true) =>
     cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true, filter })
@@ -118,6 +120,13 @@ export function checkout(): Checkout {
     remove: () => rmSync(dir, { recursive: true, force: true }),
   }
   return copy
+}
+
+/** Puts the agent's helper into a copy: it need not be built in each. */
+export async function equip(dir: string): Promise<Helper> {
+  const made = await helper(hostArch())
+  cpSync(made.path, join(dir, '.hotswap/tools', basename(made.path)), { recursive: true })
+  return made
 }
 
 const upToDate = new Set<string>()

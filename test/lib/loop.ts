@@ -16,7 +16,7 @@ import * as assert from 'uvu/assert'
 import { size } from '../../tasks/lib/frame/words.ts'
 import { sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
-import { checkout, ended, type Ended, type Options } from './checkout.ts'
+import { checkout, ended, equip, type Ended, type Options } from './checkout.ts'
 import { here, type Needs } from './needs.ts'
 import { clock, patience, within } from './pace.ts'
 
@@ -61,6 +61,7 @@ export function cases(name: string) {
 async function inLoop(title: string, body: Body): Promise<void> {
   const loop = new Loop()
   try {
+    await equip(loop.dir)
     await within(limit, body(loop), () => 'the whole case')
     await loop.close()
   } catch (error) {

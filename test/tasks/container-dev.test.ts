@@ -4,11 +4,12 @@ import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { hostArch } from '../../tasks/lib/binary/elf.ts'
+import { helperName } from '../../tasks/lib/go/helper.ts'
 import { defaults } from '../../tasks/lib/settings/table.ts'
 import { tool } from '../e2e/cluster.ts'
-import { checkout, type Checkout } from '../lib/checkout.ts'
+import { checkout, equip, type Checkout } from '../lib/checkout.ts'
 
-const container = suite<{ copy: Checkout }>('container-dev')
+const container = suite<{ copy: Checkout; helper: string }>('container-dev')
 
 let built: Promise<Buffer> | undefined
 
@@ -24,19 +25,22 @@ container.before.each(async (context) => {
   const { copy } = context
   const go = (await tool('go', ['env', 'GOVERSION'])).trim()
   copy.file(`.hotswap/tools/dlv-${defaults().dlvVersion}-${go.replace(/[^\w.-]/g, '-')}-${hostArch()}`, 'dlv', 0o755)
+  context.helper = helperName(await equip(copy.dir))
   const bytes = await (built ??= builtBy(copy))
   mkdirSync(join(copy.dir, 'bin'), { recursive: true })
   writeFileSync(join(copy.dir, 'bin/hello'), bytes, { mode: 0o755 })
 })
 container.after.each(({ copy }) => copy.remove())
 
-const words = (image: string, base: string) => [
+const words = (image: string, base: string, helper: string) => [
   'build',
   '--network=none',
   '--build-arg',
   `BASE_IMAGE=${base}`,
   '--build-arg',
   'BINARY_PATH=/usr/local/bin/hello',
+  '--build-arg',
+  `HELPER=${helper}`,
   '--build-arg',
   'RUN_AS=root',
   '--build-arg',
@@ -45,14 +49,14 @@ const words = (image: string, base: string) => [
   image,
 ]
 
-container('asks for the user of the base, builds without a network, and prints the image', async ({ copy }) => {
+container('asks for the user of the base, builds without a network, and prints the image', async ({ copy, helper }) => {
   copy.fake('docker', 'exit 0')
   const { code, stdout, stderr } = await copy.run('container-dev')
   assert.equal([code, stdout], [0, 'hello-dev\n'])
   assert.is(stderr, `docker · hello-dev from debian:bookworm-slim · ${hostArch()}\n`)
   const [inspect, build = [], ...more] = copy.calls('docker')
   assert.equal(inspect, ['image', 'inspect', '--format', '{{.Config.User}}', 'debian:bookworm-slim'])
-  assert.equal(build.slice(0, -1), words('hello-dev', 'debian:bookworm-slim'))
+  assert.equal(build.slice(0, -1), words('hello-dev', 'debian:bookworm-slim', helper))
   assert.equal(more, [])
 })
 

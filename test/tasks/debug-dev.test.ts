@@ -1,5 +1,5 @@
 // debug-dev against a real Delve and a real program, on the local target.
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, symlinkSync, rmSync } from 'node:fs'
 import { connect } from 'node:net'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -62,6 +62,7 @@ class Session {
       SVC_ADDR: `127.0.0.1:${this.service}`,
     })
     loop.copy.file('svc/go.mod', 'module example.com/svc\n\ngo 1.21\n')
+    rmSync(join(loop.dir, '.hotswap/tools'), { recursive: true })
     symlinkSync(tools, join(loop.dir, '.hotswap/tools'), 'dir')
     await this.build(edit)
     await loop.up()
@@ -115,7 +116,7 @@ class Session {
 
 function session(title: string, body: (session: Session) => Promise<void>): void {
   debug(title, async (loop) => {
-    mkdirSync(join(loop.dir, '.hotswap'))
+    mkdirSync(join(loop.dir, '.hotswap'), { recursive: true })
     const own = new Session(loop)
     try {
       await body(own)

@@ -135,11 +135,13 @@ deploy('Ctrl-C in the middle of an upload leaves nothing behind, and the next on
   loop.built(v2)
   const pid = await loop.serving(v1)
   const go = join(loop.dir, 'go')
+  const script = loop.copy.read('agent/hotswap-dev')
+  loop.copy.file('agent/hotswap-dev.real', script)
   for (const whole of [true, false]) {
-    // takes the first bytes of the upload, and no more until the file is there
-    loop.copy.fake(
-      'head',
-      `PATH=\${PATH#*:}\n[ "$1" = -c ] || exec head "$@"\nhead -c 100000\nuntil [ -e '${go}' ]; do sleep .05; done\nexec head -c $(($2 - 100000))`,
+    // takes the header and the first bytes of the upload, and no more until the file is there
+    loop.copy.file(
+      'agent/hotswap-dev',
+      `#!/bin/sh\n[ "$1" = put ] || exec sh "$0.real" "$@"\n{ IFS= read -r line && printf '%s\\n' "$line"; head -c 100000; until [ -e '${go}' ]; do sleep .05; done; cat; } | sh "$0.real" "$@"\n`,
     )
     const words = ['sh', 'tasks/run', 'deploy-dev']
     const running = loop.spawn(words, { detached: true })
@@ -158,7 +160,7 @@ deploy('Ctrl-C in the middle of an upload leaves nothing behind, and the next on
     loop.runs(pid, v1)
     rmSync(go)
   }
-  rmSync(join(loop.dir, 'fakes/head'))
+  loop.copy.file('agent/hotswap-dev', script)
   assert.equal(await loop.task('deploy-dev'), delivered(v2))
 })
 

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
@@ -15,7 +15,7 @@ const deploy = cases('deploy-dev')
 const v1 = program({ version: 'v1' })
 const v2 = program({ version: 'v2' })
 
-deploy('a delta: the decoder is sent once, then kilobytes instead of the whole', async (loop) => {
+deploy('a delta: kilobytes instead of the whole, and the whole where it does not fit', async (loop) => {
   loop.env.HELLO_ADDR = `127.0.0.1:${await freePort()}`
   assert.is((await loop.task('build')).code, 0)
   await loop.up()
@@ -28,10 +28,7 @@ deploy('a delta: the decoder is sent once, then kilobytes instead of the whole',
   }
   const second = await edit('good morning, version ')
   const first = await loop.task('deploy-dev', ['--encoding', 'delta', '--verbose'])
-  assert.match(
-    first.stderr,
-    /^local: has no hotswap-patch: [\d.]+ [kM]B are sent, once\nlocal: encoding delta on [0-9a-f]{8}$/m,
-  )
+  assert.match(first.stderr, /^local: encoding delta on [0-9a-f]{8}$/m)
   assert.match(first.stdout, /^local: [\d.]+ kB of [\d.]+ MB  pid N  \S+ [0-9a-f]{8}  N\.N s\n$/)
   loop.runs(loop.pid(), second)
   const third = await edit('good night, version ')
@@ -48,16 +45,73 @@ deploy('a delta: the decoder is sent once, then kilobytes instead of the whole',
   loop.runs(loop.pid(), fourth)
 
   // a patch that the pod cannot use: the whole file goes instead
-  loop.copy.file(
-    '.hotswap/local/usr/local/bin/.hotswap-hello/bin/hotswap-patch',
-    '#!/bin/sh\necho broken >&2; exit 1\n',
-    0o755,
-  )
+  const known = join(loop.dir, '.hotswap/cache', `hello-${sha256(fourth)}`)
+  writeFileSync(known, Buffer.concat([Buffer.from('not what runs'), readFileSync(known)]))
   const fifth = await edit('hello again, version ')
   const rescued = await loop.task('deploy-dev', ['--encoding', 'delta'])
-  assert.match(rescued.stderr, /local: rejected: damaged: .*broken.* - sending the whole file\n$/)
+  assert.match(rescued.stderr, /local: rejected: damaged: .* - sending the whole file\n$/)
   assert.is(rescued.code, 0)
   loop.runs(loop.pid(), fifth)
+})
+
+deploy('the helper is sent once, to an agent that has none; what only reads sends nothing', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  const folder = join(loop.folder, 'usr/local/bin/.hotswap-hello/bin')
+  assert.is(readdirSync(folder).length, 1, 'switch-dev has put it there')
+  rmSync(folder, { recursive: true })
+  for (const name of ['status-dev', 'doctor-dev']) assert.is((await loop.task(name)).code, 0, name)
+  assert.not(existsSync(folder))
+  const first = await loop.task('deploy-dev')
+  assert.match(first.stderr, /^local: has no hotswap-helper: [\d.]+ [kM]B are sent, once$/m)
+  assert.is(first.code, 0)
+  loop.runs(loop.pid(), v2)
+  loop.built(v1)
+  const second = await loop.task('deploy-dev')
+  assert.not.match(second.stderr, /are sent/)
+  loop.runs(loop.pid(), v1)
+})
+
+deploy('the helper cannot be kept: why, what to do, and nothing is changed', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  const folder = join(loop.folder, 'usr/local/bin/.hotswap-hello/bin')
+  rmSync(folder, { recursive: true })
+  writeFileSync(folder, 'in the way')
+  const { code, stdout, stderr } = await loop.task('deploy-dev')
+  assert.equal([code, stdout], [1, ''])
+  assert.match(
+    stderr,
+    /\nerror: local: the agent's helper cannot be kept in \S+\.hotswap-hello \(.+\) - make room there, .*npm run container-dev, then npm run switch-dev\n$/,
+  )
+  loop.runs(loop.pid(), v1)
+})
+
+deploy('an agent of before the helper: one sentence says what to run, and switch-dev starts it anew', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  const known = loop.copy.read('agent/hotswap-dev')
+  loop.copy.file(
+    'agent/hotswap-dev',
+    "#!/bin/sh\necho 'hotswap-dev: put takes one BINARY (hotswap-dev --help)' >&2\nexit 2\n",
+  )
+  const silent = await loop.task('deploy-dev')
+  assert.equal(
+    [silent.code, silent.stderr.split('\n').at(-2)],
+    [1, 'error: local: the agent is older than these tasks - run npm run switch-dev'],
+  )
+  loop.copy.file('agent/hotswap-dev', known)
+  const state = join(loop.folder, 'usr/local/bin/.hotswap-hello/agent')
+  writeFileSync(state, readFileSync(state, 'utf8').replace(/^(agent=\S+) \d+$/m, '$1 1'))
+  const old = await loop.task('deploy-dev')
+  assert.equal(
+    [old.code, old.stderr.split('\n').at(-2)],
+    [1, 'error: local: the agent (0.1.0 1) is older than these tasks - run npm run switch-dev'],
+  )
+  loop.runs(loop.pid(), v1)
+  assert.match((await loop.task('switch-dev')).stderr, /^the agent runs as an older version: it is started again$/m)
+  assert.is((await loop.task('deploy-dev')).code, 0)
+  loop.runs(loop.pid(), v2)
 })
 
 const claim = (bytes: Buffer, version: string) =>

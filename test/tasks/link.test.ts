@@ -67,7 +67,7 @@ link(
     const [own, other] = hostArch() === 'arm64' ? ['aarch64', 'x86_64'] : ['x86_64', 'aarch64']
     const machine = loop.copy.file('.hotswap/machine', `${hostArch()}\n`)
     // greetings alone: each pod has something against the binary
-    const greeting = `printf 'agent=0.1.0 1\\nmachine=%s\\nfree=1\\n\\n'`
+    const greeting = `printf 'agent=0.1.0 2\\nmachine=%s\\nfree=1\\n\\n'`
     for (const [slow, fast, first] of [
       ['one-1', 'two-1', true],
       ['two-1', 'one-1', false],

@@ -4,12 +4,12 @@ import { createHash } from 'node:crypto'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { encode, indexed } from '../../tasks/lib/binary/delta.ts'
 import { functionTable } from '../../tasks/lib/binary/pclntab.ts'
 import { patch, warm } from '../../tasks/lib/patches/patches.ts'
+import { helperPath } from '../agent/fixtures.ts'
 import { apply } from '../lib/delta.ts'
 import { pace } from '../lib/pace.ts'
 
@@ -17,12 +17,7 @@ import { pace } from '../lib/pace.ts'
 const fuzz = Number(process.env.FUZZ ?? '1')
 
 const folder = mkdtempSync(join(tmpdir(), 'hotswap-delta-'))
-const decoder = join(folder, 'hotswap-patch')
-test.before(() => {
-  const source = fileURLToPath(new URL('../../agent/hotswap-patch', import.meta.url))
-  const env = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '' }
-  execFileSync('go', ['build', '-buildvcs=false', '-o', decoder, '.'], { cwd: source, env })
-})
+const decoder = helperPath()
 test.after(() => rmSync(folder, { recursive: true, force: true }))
 
 const sha256 = (bytes: Uint8Array) => createHash('sha256').update(bytes).digest('hex')
@@ -34,7 +29,7 @@ function decoded(old: Uint8Array, patch: Buffer) {
   const path = join(folder, 'old')
   writeFileSync(path, old)
   const limits = { input: patch, maxBuffer: 1 << 30, timeout: 20_000 * pace, env: { GOMEMLIMIT: '16MiB' } }
-  const { status, stdout, stderr } = spawnSync(decoder, [path], limits)
+  const { status, stdout, stderr } = spawnSync(decoder, ['patch', path], limits)
   return { status, stdout, stderr: stderr.toString() }
 }
 
@@ -213,7 +208,7 @@ test('a patch that is cut, flipped, for another file or hostile is an error of t
     if (status === 0) assert.ok(stdout.equals(made), `${name}: a wrong file`)
     else {
       assert.is(status, 1, `${name}: ${status} ${stderr}`)
-      assert.match(stderr, /^hotswap-patch: [^\n]+\n$/, name)
+      assert.match(stderr, /^hotswap-helper: [^\n]+\n$/, name)
     }
     return status !== 0
   }

@@ -19,7 +19,7 @@ function processes(copy: Checkout, count: number, body: string) {
     `import { appendFileSync, existsSync, readFileSync, writeFileSync } from 'node:fs'
      import { setTimeout as sleep } from 'node:timers/promises'
      import { madeOnce } from '../tasks/lib/frame/once.ts'
-     import { patcher } from '../tasks/lib/go/patcher.ts'
+     import { helper } from '../tasks/lib/go/helper.ts'
      import { changeFile } from '../tasks/lib/frame/text-file.ts'
      import { task } from '../tasks/lib/frame/task.ts'
      const made = (ms = 300, fails = '') =>
@@ -30,7 +30,7 @@ function processes(copy: Checkout, count: number, body: string) {
          if (fails !== '' && existsSync(fails)) throw new Error('no luck')
          writeFileSync(part, 'whole')
        }).then((path) => readFileSync(path, 'utf8'))
-     void [made, patcher, changeFile, sleep]
+     void [made, helper, changeFile, sleep]
      await task({ name: 'once', summary: 'makes once' }, async () => { ${body} })`,
   )
   return Array.from({ length: count }, () => copy.launch('fixture/once.ts'))
@@ -91,10 +91,10 @@ once('what fails leaves nothing, and the next call tries anew', async ({ copy })
   assert.equal(readdirSync(join(copy.dir, 'out')), ['file'])
 })
 
-once('the decoder of deltas, for two pods in each of two tasks of a fresh checkout', async ({ copy }) => {
+once("the agent's helper, for two pods in each of two tasks of a fresh checkout", async ({ copy }) => {
   rmSync(join(copy.dir, '.hotswap'), { recursive: true, force: true })
   copy.fake('go', `PATH=\${PATH#*:}; exec go "$@"`)
-  const body = `const [a, b] = await Promise.all(['${hostArch()}', '${hostArch()}'].map(patcher)); process.stdout.write(String(a === b))`
+  const body = `const [a, b] = await Promise.all(['${hostArch()}', '${hostArch()}'].map(helper)); process.stdout.write(String(a?.path === b?.path))`
   assert.equal(await results(processes(copy, 2, body)), ['0 true', '0 true'])
   assert.is(readdirSync(join(copy.dir, '.hotswap/tools')).length, 1)
   assert.is(copy.calls('go').filter(([word]) => word === 'build').length, 1)

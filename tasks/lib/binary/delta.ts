@@ -10,7 +10,7 @@
 //             met most often in a sample stand in a dictionary, and a change is the number of its constant, without regard to carries.
 //             For each 4 MiB of the new file five streams, each deflated: operations, gaps between changes, changes, the
 //             bytes of changes that are no constant, inserted bytes
-// agent/hotswap-patch/FORMAT.md has the format. Memory: the table (8 MiB), the operations, and the streams of all blocks,
+// agent/hotswap-helper/FORMAT.md has the format. Memory: the table (8 MiB), the operations, and the streams of all blocks,
 // less than old + new together.
 import { deflateRawSync } from 'node:zlib'
 import { functionTable } from './pclntab.ts'

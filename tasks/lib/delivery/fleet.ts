@@ -64,7 +64,7 @@ const retries = [500, 1_000, 2_000, 5_000] // ms before the next try to reach a 
 const patience = 4 // tries to reach a pod before anybody is told
 
 /** A fleet without pods. */
-export function fleet(target: Target, encoding: Encoding): Fleet {
+export function fleet(target: Target, encoding: Encoding, machine: () => string): Fleet {
   const members = new Map<string, Member>()
   const busy = slots(atOnce)
   let wanted: Order | undefined
@@ -129,7 +129,7 @@ export function fleet(target: Target, encoding: Encoding): Fleet {
 
   async function opened(pod: Pod, greeted: (pod: Pod, greeting: Receipt) => void): Promise<Opening | undefined> {
     try {
-      const made = await open(target, pod)
+      const made = await open(target, pod, machine())
       guarded(() => greeted(pod, made.greeting))
       return made
     } catch {

@@ -1,5 +1,5 @@
 // What a pod's greeting rules out beforehand: why a binary cannot be swapped in there. Pure.
-import { isInjected } from '../protocol/command.ts'
+import { outdated } from './failure.ts'
 import { archOfUname } from '../binary/elf.ts'
 import { memoryFault } from '../pods/memory.ts'
 import { agentVersion, protocol, type Receipt } from '../protocol/receipt.ts'
@@ -27,7 +27,7 @@ export interface Planned {
 
 /** All that stands in the way, the first one first. */
 export function obstacles(
-  pod: Pick<Pod, 'memory' | 'agent'>,
+  pod: Pick<Pod, 'memory' | 'agent' | 'container'>,
   { size: bytes, machine, machines = [], wrapped }: Planned,
   receipt: Receipt,
 ) {
@@ -36,7 +36,7 @@ export function obstacles(
   if (!(agentVersion(receipt).protocol >= protocol))
     found.push({
       check: 'agent',
-      why: `the agent (${values.get('agent')}) is older than these tasks - run npm run ${isInjected(pod.agent) ? 'generate-deployment-dev' : 'container-dev'} and npm run switch-dev`,
+      why: outdated(pod, values.get('agent')),
     })
   const there = archOfUname(values.get('machine') ?? '')
   if (there !== undefined && there !== machine)

@@ -1,7 +1,7 @@
 // Packing: under which encoding a binary goes to a pod, from what the pod said it has and understands.
 import { buildOf } from '../go/builds.ts'
 import type { Parcel } from './parcel.ts'
-import { decodes, type Encoding, type Receipt, type Whole } from '../protocol/receipt.ts'
+import type { Encoding, Receipt, Whole } from '../protocol/receipt.ts'
 import type { Target } from '../pods/target.ts'
 import { UserError } from '../frame/talk.ts'
 
@@ -39,7 +39,7 @@ export async function pack(parcel: Parcel, wanted: Encoding, whole: Whole, greet
     if (best !== undefined && best.body.length < (await parcel.encoded(whole)).length) return best
     why = best === undefined ? ': what the pod has is not in .hotswap/cache' : ': the delta is not smaller'
   }
-  const encoding = (wanted === 'delta' ? whole : wanted) === 'gzip' && decodes(greeting, 'gzip') ? 'gzip' : 'raw'
+  const encoding = wanted === 'delta' ? whole : wanted
   return { encoding, body: await parcel.encoded(encoding), why }
 }
 

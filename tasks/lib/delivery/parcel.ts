@@ -25,8 +25,8 @@ export interface Parcel extends Developer, Binary {
   readonly encoded: (encoding: Whole) => Promise<Buffer>
   /** The patch on the binary with that sha256, made once; undefined where that is not in the cache. */
   readonly patch: (from: string) => Promise<Buffer | undefined>
-  /** Brings a tool into a pod that has none: its debugger, the decoder of patches. Throws UserError. */
-  readonly equip?: (pod: Pod, tool: 'debugger' | 'decoder', greeting: Receipt) => Promise<void>
+  /** Brings the debugger into a pod that has none. Throws UserError. */
+  readonly equip?: (pod: Pod, greeting: Receipt) => Promise<void>
   /** Ends an encoding that nobody waits for. */
   readonly drop: () => void
 }

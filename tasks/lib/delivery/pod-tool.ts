@@ -5,12 +5,12 @@ import { basename } from 'node:path'
 import { promisify } from 'node:util'
 import { gzip as gzipWithCallback } from 'node:zlib'
 import { open } from './opening.ts'
-import { header, send } from './put.ts'
+import { send } from './exec.ts'
+import { header } from './put.ts'
 import type { Parcel } from './parcel.ts'
 import { delve } from '../go/delve.ts'
 import { archOfUname } from '../binary/elf.ts'
-import { decodes, type Receipt } from '../protocol/receipt.ts'
-import { patcher } from '../go/patcher.ts'
+import type { Receipt } from '../protocol/receipt.ts'
 import type { Settings } from '../settings/table.ts'
 import { say, UserError } from '../frame/talk.ts'
 import type { Pod, Target } from '../pods/target.ts'
@@ -18,14 +18,9 @@ import { size } from '../frame/words.ts'
 
 const gzip = promisify(gzipWithCallback)
 
-/** What brings a tool to a pod whose greeting shows it to be missing: its debugger, or the decoder of patches. Throws UserError. */
+/** What brings the debugger to a pod whose greeting shows it to be missing. Throws UserError. */
 export function equipper(target: Target, settings: Settings): NonNullable<Parcel['equip']> {
-  return async (pod, tool, greeting) => {
-    if (tool === 'debugger') return sendDelve(target, settings, pod, greeting)
-    const arch = archOfUname(greeting.values.get('machine') ?? '')
-    if (arch === undefined) throw new UserError(`${pod.name}: its machine is unknown - set ENCODING=gzip in .env`)
-    return sendTool(target, pod, 'hotswap-patch', await patcher(arch))
-  }
+  return (pod, greeting) => sendDelve(target, settings, pod, greeting)
 }
 
 /** Sends the debugger that the agent's -r names to a pod whose greeting says that it is missing. Throws UserError. */
@@ -36,21 +31,20 @@ export async function sendDelve(target: Target, settings: Settings, pod: Pod, { 
     throw new UserError(
       `${pod.name}: the debugger ${wanted} is not there - put it into the image, or generate the dev manifest anew`,
     )
-  await sendTool(target, pod, wanted, await delve(settings, arch))
+  await sendTool(target, pod, arch, wanted, await delve(settings, arch))
 }
 
 /** Sends a program; the pod keeps it, for as long as its container lives, under that name. Throws UserError. */
-async function sendTool(target: Target, pod: Pod, name: string, file: string): Promise<void> {
+async function sendTool(target: Target, pod: Pod, machine: string, name: string, file: string): Promise<void> {
   const bytes = readFileSync(file)
-  const { greeting, stdin, next, watch, close } = await open(target, pod, ['tool', pod.binary, name])
+  const { stdin, next, watch, close } = await open(target, pod, machine, ['tool', pod.binary, name])
   try {
     watch.alive()
-    const encoding = decodes(greeting, 'gzip') ? 'gzip' : 'raw'
-    const body = encoding === 'gzip' ? await gzip(bytes) : bytes
+    const body = await gzip(bytes)
     say(`${pod.name}: has no ${name}: ${size(body.length)} are sent, once`)
     const parcel = { bytes, sha256: createHash('sha256').update(bytes).digest('hex'), version: basename(file), by: '' }
     const answer = next()
-    const head = Buffer.from(header(parcel, body.length, { encoding }, 'plain'))
+    const head = Buffer.from(header(parcel, body.length, { encoding: 'gzip' }, 'plain'))
     await Promise.race([answer, send(stdin, head, body, watch.alive)])
     const receipt = await answer
     if (receipt?.values.get('result') === 'installed') return

@@ -1,14 +1,14 @@
 // One upload: one exec of the agent's put, from its greeting to its receipt.
-import type { Writable } from 'node:stream'
 import { machines, recordMachine } from '../go/builds.ts'
 import { archOfUname } from '../binary/elf.ts'
 import { obstacles } from './obstacles.ts'
+import { send } from './exec.ts'
 import { open, type Opening } from './opening.ts'
 import { claimed, takeOver, type Claim } from './owner.ts'
 import { pack, wholeOf, type Packed } from './packing.ts'
 import type { Parcel } from './parcel.ts'
 import { pause } from '../frame/pause.ts'
-import { decodes, type Encoding, type Receipt } from '../protocol/receipt.ts'
+import type { Encoding, Receipt } from '../protocol/receipt.ts'
 import { TO_LIVE } from '../protocol/words.ts'
 import { inWords, say, UserError } from '../frame/talk.ts'
 import type { Pod, Target } from '../pods/target.ts'
@@ -44,7 +44,6 @@ export interface Terms {
   readonly signal?: AbortSignal
 }
 
-const piece = 256 * 1024 // bytes a write
 const cutPatience = 3_000 // ms for a pod to notice that an upload has ended
 
 /** One exec of put. */
@@ -64,7 +63,7 @@ export async function attempt(
       opening.close()
       opening = undefined
     }
-    opening ??= await open(target, pod)
+    opening ??= await open(target, pod, parcel.machine)
     const { greeting, stdin, next, watch } = opening
     watch.alive()
     let waiting = TO_LIVE // what every put waits for: nothing to say
@@ -93,19 +92,17 @@ export async function attempt(
     const planned = { size: parcel.bytes.length, machine: parcel.machine, machines: machines(), wrapped }
     const [obstacle] = obstacles(pod, planned, greeting)
     if (obstacle !== undefined) throw new UserError(obstacle.why)
-    const equip = async (tool: 'debugger' | 'decoder') => {
-      watch.done() // the agent waits; a tool that is built first takes longer than a silence may
-      await parcel.equip?.(pod, tool, greeting)
+    if (wrapped && greeting.values.get('debugger') === 'missing') {
+      watch.done() // the agent waits; a debugger that is built first takes longer than a silence may
+      await parcel.equip?.(pod, greeting)
       watch.alive()
     }
-    if (wrapped && greeting.values.get('debugger') === 'missing') await equip('debugger')
     if (parcel.debug && !wrapped)
       say(
         `${pod.name}: no debugger there: the agent runs without -r - run npm run switch-dev, which starts it with one`,
       )
     const packed = await pack(parcel, wanted, wholeOf(target), greeting)
     const { encoding, body } = packed
-    if (encoding === 'delta' && !decodes(greeting, 'delta')) await equip('decoder')
     if (explain === true) say(`${pod.name}: encoding ${encoding}${packed.why}`)
     const overtaken = () => signal?.aborted === true
     if (overtaken()) throw new UserError('overtaken by a newer build')
@@ -158,22 +155,6 @@ export function header(
   const of = encoding === 'raw' ? '' : ` whole=${bytes.length}`
   const over = greeting === 'any' ? '' : ` over=${greeting.values.get('sha256') ?? 'none'}`
   return `sha256=${sha256} size=${length} encoding=${encoding}${on}${of} run=${run} version=${version} by=${by}${over}\n`
-}
-
-export async function send(
-  stdin: Writable,
-  head: Buffer,
-  body: Buffer,
-  taken: (count: number) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  const write = (bytes: Buffer) => new Promise<void>((resolve) => stdin.write(bytes, () => resolve()))
-  await write(head)
-  for (let at = 0; at < body.length; at += piece) {
-    if (stdin.destroyed || signal?.aborted === true) return
-    await write(body.subarray(at, at + piece))
-    taken(Math.min(at + piece, body.length))
-  }
 }
 
 function isUp({ values }: Receipt): boolean {

@@ -5,7 +5,7 @@ import { archOfUname } from '../binary/elf.ts'
 import { finding, type Finding } from './finding.ts'
 import { memoryFault } from '../pods/memory.ts'
 import { obstacles } from '../delivery/obstacles.ts'
-import { agentVersion, decodes, type Receipt } from '../protocol/receipt.ts'
+import { agentVersion, type Receipt } from '../protocol/receipt.ts'
 import { delveRoom, sample, type Probe } from './probe.ts'
 import { programState } from './program.ts'
 import type { Pod } from '../pods/target.ts'
@@ -34,6 +34,7 @@ const slow = { exec: 3_000, trip: 500 } // ms
 export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Finding[] {
   const value = (key: string) => receipt.values.get(key) ?? ''
   const wrapped = plan.debug && value('wrapper') !== ''
+  const bare = value('helper') === 'missing' // then nobody has looked at the folder
   const found = obstacles(pod, { ...plan, wrapped }, receipt)
   const fine: Readonly<Record<(typeof found)[number]['check'], string>> = {
     agent: agentVersion(receipt).version,
@@ -45,6 +46,8 @@ export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Fin
   const judged = (['agent', 'architecture', 'folder', 'disk', 'memory'] as const).map((check) => {
     const obstacle = found.find((each) => each.check === check)
     if (obstacle !== undefined) return finding(check, 'fault', obstacle.why, pod.name)
+    if (bare && (check === 'folder' || check === 'disk'))
+      return finding(check, 'skipped', 'the helper that looks is not there yet', pod.name)
     // a debug build is twice as large
     const later =
       check !== 'memory' || wrapped || value('wrapper') === '' || pod.memory === undefined
@@ -54,11 +57,11 @@ export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Fin
       ? finding(check, 'ok', fine[check], pod.name)
       : finding(check, 'note', `for a debug build: ${later}`, pod.name)
   })
-  const decoders = decodes(receipt, 'delta')
-    ? finding('decoders', 'ok', value('decodes'), pod.name)
-    : finding('decoders', 'note', `${value('decodes')} - the decoder of deltas is sent when it is needed`, pod.name)
+  const helper = bare
+    ? finding('helper', 'note', 'none there yet - npm run deploy-dev sends it, once', pod.name)
+    : finding('helper', 'ok', `takes ${value('decodes')}`, pod.name)
   const { result, found: how, remedy } = programState(receipt)
-  return [...judged, finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name), decoders]
+  return [...judged, finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name), helper]
 }
 
 /** What the pod said when it was asked. */

@@ -2,11 +2,24 @@
 import { pause } from '../frame/pause.ts'
 import { spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { existsSync, mkdirSync, openSync, readFileSync, rmSync, writeFileSync, closeSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { createServer } from 'node:net'
-import { dirname, join } from 'node:path'
+import { basename, dirname, join } from 'node:path'
 import { type AgentCommand, agentCommand, delve } from '../protocol/command.ts'
+import { hostArch } from '../binary/elf.ts'
 import { localDelve, toolFolder } from '../go/delve.ts'
+import { helper, helperName } from '../go/helper.ts'
+import { protocol } from '../protocol/receipt.ts'
 import { programVariables } from '../settings/settings.ts'
 import type { Settings } from '../settings/table.ts'
 import { environment } from '../frame/environment.ts'
@@ -86,13 +99,18 @@ async function startAlone(
     const why = [
       ...(present.binary === binary ? [] : ['for another BINARY_PATH']),
       ...(wrapper === '' || present.wrapper !== '' ? [] : ['without a debugger']),
+      ...(spokenBy(binary) >= protocol ? [] : ['as an older version']),
       ...(args.length === 0 || args.join('\0') === present.args.join('\0') ? [] : ['with other arguments']),
     ]
-    if (why.length === 0) return undefined
+    if (why.length === 0) {
+      await placeHelper(binary)
+      return undefined
+    }
     say(`the agent runs ${why.join(' and ')}: it is started again`)
     await stopAlone(sandbox)
     return startAlone(sandbox, args.length > 0 ? args : present.args, more)
   }
+  await helper(hostArch()) // what cannot be built is said before anything runs
   mkdirSync(dirname(binary), { recursive: true })
   const errors = join(folder, 'agent.err')
   const stderr = openSync(errors, 'w')
@@ -126,8 +144,42 @@ async function startAlone(
   going = false
   if (answer !== '' && adopted(answer, binary, folder)) return undefined
   if (answer !== '') throw new UserError(`the agent did not start in ${folder}: ${answer}`)
+  await placeHelper(binary)
   child.unref()
   return pid
+}
+
+/** The folder in which the agent of a sandbox says what it does: beside the binary, else in one of two other places. */
+function stateOf(binary: string): string | undefined {
+  const flat = `.hotswap${binary.replaceAll('/', '%')}`
+  const places = [join(dirname(binary), `.hotswap-${basename(binary)}`), `/tmp/${flat}`, `/dev/shm/${flat}`]
+  return places.find((place) => existsSync(join(place, 'agent')))
+}
+
+/** The number of the protocol that the agent of a sandbox speaks; Infinity where it is not known. */
+function spokenBy(binary: string): number {
+  try {
+    return Number(
+      /^agent=\S+ (\d+)$/m.exec(readFileSync(join(stateOf(binary) ?? '', 'agent'), 'utf8'))?.[1] ?? Infinity,
+    )
+  } catch {
+    return Infinity
+  }
+}
+
+/** Links the helper where the agent of a sandbox looks for it: it need not be sent. */
+async function placeHelper(binary: string): Promise<void> {
+  const made = await helper(hostArch())
+  const path = join(stateOf(binary) ?? '', 'bin', helperName(made))
+  if (stateOf(binary) === undefined || existsSync(path)) return
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
+    const part = join(dirname(path), `.helper.${process.pid}`)
+    symlinkSync(made.path, part)
+    renameSync(part, path)
+  } catch {
+    // deploy-dev sends it, or says why not
+  }
 }
 
 /** Ends the agent of the sandbox, and its program with it. Returns whether one ran. Waits for at most LIMIT and 5 s. */

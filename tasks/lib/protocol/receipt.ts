@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream'
 import { clean, UserError } from '../frame/talk.ts'
 
 /** The protocol number of the agent that these tasks know. */
-export const protocol = 1
+export const protocol = 2
 
 /** One block: a greeting or a receipt. */
 export interface Receipt {
@@ -77,8 +77,3 @@ export function agentVersion({ values }: Receipt): { readonly version: string; r
 export type Encoding = 'raw' | 'gzip' | 'delta'
 /** How all of a file goes. */
 export type Whole = 'raw' | 'gzip'
-
-/** Whether the pod's agent understands an encoding. */
-export function decodes({ values }: Receipt, encoding: Encoding): boolean {
-  return values.get('decodes')?.split(',').includes(encoding) === true
-}

@@ -1,8 +1,3 @@
-// hotswap-patch OLD: reads a patch on stdin, writes the new file to stdout, and its sha256 to stderr once all of it is
-// written. FORMAT.md has the format. Without OLD stdin is the new file: Go hashes four times as fast as most sha256sum.
-//
-// It holds one block of the patch and no more, trusts nothing in it, and ends with 1 and one line where a patch is for
-// another file, cut, damaged or hostile: what it has written by then is no file, which its reader learns from the exit code.
 package main
 
 import (
@@ -12,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 )
@@ -23,31 +17,6 @@ const (
 	packed  = block + 1e6 // bytes of one deflated stream at most
 	largest = 512 << 20
 )
-
-func main() {
-	var sum []byte
-	var err error
-	switch len(os.Args) {
-	case 1:
-		sum, err = whole(os.Stdin, os.Stdout)
-	case 2:
-		var old *os.File
-		if old, err = os.Open(os.Args[1]); err == nil {
-			sum, err = patch(old, bufio.NewReader(os.Stdin), os.Stdout)
-		}
-	default:
-		err = errors.New("usage: hotswap-patch [OLD] <PATCH >NEW")
-	}
-	if err != nil {
-		fail(err)
-	}
-	fmt.Fprintf(os.Stderr, "\nsha256=%x", sum)
-}
-
-func fail(err error) {
-	fmt.Fprintln(os.Stderr, "hotswap-patch:", err)
-	os.Exit(1)
-}
 
 // whole passes a file on, and returns its sha256. The structs hide what would copy in smaller pieces.
 func whole(in io.Reader, out io.Writer) ([]byte, error) {
@@ -62,8 +31,9 @@ var (
 	errOther   = errors.New("the patch is for another file")
 )
 
-// patch writes the file that the patch in in makes of old, and returns its sha256. Whether old is the right file, the hash of
-// the new one shows: that of old is made only to say what is wrong.
+// patch writes the file that the patch in in makes of old, and returns its sha256; FORMAT.md has the format. It holds one block
+// of the patch and no more, and trusts nothing in it: where it fails, what it has written by then is no file. Whether old is the
+// right file, the hash of the new one shows: that of old is made only to say what is wrong.
 func patch(old *os.File, in io.Reader, out io.Writer) ([]byte, error) {
 	head := make([]byte, len(magic)+16+64)
 	if _, err := io.ReadFull(in, head); err != nil {

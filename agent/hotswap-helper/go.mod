@@ -1,0 +1,3 @@
+module hotswap-helper
+
+go 1.21

@@ -1,3 +1,0 @@
-module hotswap-patch
-
-go 1.21
