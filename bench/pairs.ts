@@ -32,6 +32,8 @@ export interface Cell {
   readonly build: 'release' | 'debug'
   readonly replicas: number
   readonly pairs: number
+  /** The CPU limit of the pods, as Kubernetes writes it; absent: none. */
+  readonly cpu?: string
 }
 
 /** How one deploy went. */
@@ -45,6 +47,8 @@ export interface Sample extends Cell {
   readonly seconds: number
   /** Bytes that went up the link; absent on the direct one. */
   readonly up?: number
+  /** Seconds of processor time in each pod, of all that runs there, until the command had ended. */
+  readonly used: number
 }
 
 const binary = '/usr/local/bin/service'
@@ -75,6 +79,8 @@ export async function pairs(
   say(`${cells.reduce((sum, { pairs: count }) => sum + count, 0)} pairs, up to ${most} replicas`)
 
   for (const cell of cells) {
+    for (const name of ['hello', ...Object.values(classical)])
+      await it.kubectl(['set', 'resources', `deployment/${name}`, `--limits=cpu=${cell.cpu ?? 0}`])
     const apps = { 'deploy-dev': 'hello', 'kubectl cp': classical[cell.build] } as const
     const pods = {
       'deploy-dev': await scaled(it, 'hello', cell.replicas),
@@ -99,6 +105,7 @@ export async function pairs(
       // each is first as often as second
       for (const side of pair % 2 === 0 ? sides : [...sides].reverse()) {
         const before = link?.up ?? 0
+        const idle = await used(it, pods[side])
         const begin = performance.now()
         const commands =
           side === 'deploy-dev'
@@ -108,7 +115,8 @@ export async function pairs(
         const seconds = (Math.max(...(await Promise.all(answers))) - begin) / 1000
         await Promise.all(commands.map(finished))
         const up = link === undefined ? {} : { up: link.up - before }
-        told({ ...cell, edit, side, encoding: side === 'deploy-dev' ? chosen : 'raw', size, seconds, ...up })
+        const cpu = { used: (await used(it, pods[side])) - idle }
+        told({ ...cell, edit, side, encoding: side === 'deploy-dev' ? chosen : 'raw', size, seconds, ...up, ...cpu })
       }
     }
     link?.cut()
@@ -136,6 +144,15 @@ function command(it: Project, [name = '', ...args]: readonly string[], KUBECONFI
 async function finished(command: Promise<Ended>): Promise<void> {
   const { code, stdout, stderr } = await command
   if (code !== 0) throw new Error(`a command of the bench ended with ${code}:\n${stdout}${stderr}`)
+}
+
+// version 1 of cgroups counts in nanoseconds, version 2 in microseconds
+const count = `cd /sys/fs/cgroup && if [ -e cpuacct/cpuacct.usage ]; then read -r n <cpuacct/cpuacct.usage; echo $((n / 1000)); else read -r _ n <cpu.stat; echo "$n"; fi`
+
+/** Seconds of processor time that a pod has used, on average. The exec that asks counts too, as much on both sides. */
+async function used(it: Project, pods: readonly { readonly name: string }[]): Promise<number> {
+  const counts = pods.map(async ({ name }) => Number(await it.kubectl(['exec', name, '--', 'sh', '-c', count])) / 1e6)
+  return (await Promise.all(counts)).reduce((sum, each) => sum + each, 0) / pods.length
 }
 
 /** Brings a deployment to so many pods; returns them once they answer. */

@@ -1,6 +1,7 @@
 // What the bench has measured, as a Markdown table and as an SVG plot. Pure.
 import { sides, type Sample, type Side } from './pairs.ts'
 
+const cpuWords = (cpu: string | undefined) => (cpu === undefined ? '' : `, pod limited to ${cpu} CPU`)
 const linkWords = { direct: 'direct', '50': '50 Mbit/s, 20 ms', '10': '10 Mbit/s, 40 ms' } as const
 
 interface Row {
@@ -15,16 +16,16 @@ interface Row {
 function rows(samples: readonly Sample[]): Row[] {
   const groups = new Map<string, Sample[]>()
   for (const sample of samples) {
-    const key = `${linkWords[sample.link]} · ${sample.build} · ${sample.replicas} ${sample.replicas === 1 ? 'pod' : 'pods'}`
+    const key = `${linkWords[sample.link]}${cpuWords(sample.cpu)} · ${sample.build} · ${sample.replicas} ${sample.replicas === 1 ? 'pod' : 'pods'}`
     groups.set(key, [...(groups.get(key) ?? []), sample])
   }
   return [...groups].flatMap(([title, all]) => {
     const [first] = all
     const of = (side: Side) => all.filter((sample) => sample.side === side)
     if (first === undefined || sides.some((side) => of(side).length === 0)) return []
-    const { link, build, replicas } = first
+    const { link, build, replicas, cpu } = first
     const both = { 'kubectl cp': of('kubectl cp'), 'deploy-dev': of('deploy-dev') }
-    return [{ title, link: linkWords[link], build, replicas, samples: both }]
+    return [{ title, link: linkWords[link] + cpuWords(cpu), build, replicas, samples: both }]
   })
 }
 
@@ -42,14 +43,15 @@ const megabytes = (samples: readonly Sample[]) => {
   const up = median(counted) / 1e6
   return up.toFixed(up < 1 ? 3 : 1)
 }
+const processor = (samples: readonly Sample[]) => median(samples.map(({ used }) => used)).toFixed(2)
 const range = (values: readonly number[]) =>
   `${median(values).toFixed(2)} (${Math.min(...values).toFixed(2)} – ${Math.max(...values).toFixed(2)})`
 
 /** Median (minimum – maximum) of the seconds on both sides, how many times faster deploy-dev is, and the bytes. */
 export function table(samples: readonly Sample[]): string[] {
   return [
-    '| link | build | binary | pods | pairs | kubectl cp + classical agent, s | deploy-dev, s | encoding | times faster | MB up: kubectl cp | MB up: deploy-dev |',
-    '|---|---|---:|---:|---:|---:|---:|---|---:|---:|---:|',
+    '| link | build | binary | pods | pairs | kubectl cp + classical agent, s | deploy-dev, s | encoding | times faster | MB up: kubectl cp | MB up: deploy-dev | CPU in a pod, s: kubectl cp | CPU in a pod, s: deploy-dev |',
+    '|---|---|---:|---:|---:|---:|---:|---|---:|---:|---:|---:|---:|',
     ...rows(samples).map(({ link, build, replicas, samples: { 'kubectl cp': cp, 'deploy-dev': ours } }) => {
       const binary = `${(median(ours.map(({ size }) => size)) / 1e6).toFixed(0)} MB`
       const ratio = (median(seconds(cp)) / median(seconds(ours))).toFixed(1)
@@ -65,7 +67,7 @@ export function table(samples: readonly Sample[]): string[] {
         encoding,
         ratio,
       ]
-      return `| ${[...cells, megabytes(cp), megabytes(ours)].join(' | ')} |`
+      return `| ${[...cells, megabytes(cp), megabytes(ours), processor(cp), processor(ours)].join(' | ')} |`
     }),
   ]
 }

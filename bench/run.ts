@@ -54,7 +54,9 @@ await task(about, async ({ flags }) => {
 
 /** What is compared: one pod and more of them one after the other, so that the program is as large. */
 function cells(chosen: readonly LinkName[], pods: readonly number[], given: number | undefined, all: boolean): Cell[] {
-  return chosen.flatMap((link) =>
+  const cpu = '200m' // as a small pod, or a slow machine
+  const limited = (['release', 'debug'] as const).map((build) => ({ build, replicas: 1, pairs: given ?? 3, cpu }))
+  const free = chosen.flatMap((link) =>
     (['release', 'debug'] as const).flatMap((build) =>
       pods
         // kubectl cp of these takes minutes each
@@ -62,6 +64,10 @@ function cells(chosen: readonly LinkName[], pods: readonly number[], given: numb
         .map((replicas) => ({ link, build, replicas, pairs: given ?? (link === 'direct' && replicas === 1 ? 9 : 3) })),
     ),
   )
+  return [
+    ...free,
+    ...(chosen.includes('direct') && pods.includes(1) ? limited.map((of) => ({ link: 'direct' as const, ...of })) : []),
+  ]
 }
 
 /** deploy-dev against kubectl cp. */

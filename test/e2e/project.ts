@@ -1,6 +1,6 @@
 // A developer's checkout that works on the test cluster: a namespace, images, settings, and what it asks of the pods.
 import { spawn } from 'node:child_process'
-import { mkdirSync, readFileSync, symlinkSync } from 'node:fs'
+import { mkdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/frame/environment.ts'
@@ -77,6 +77,7 @@ export async function project(word: string, mode: Mode = modes[0]): Promise<Proj
   const tools = join(root, 'node_modules', '.cache', 'hotswap-e2e-tools')
   mkdirSync(tools, { recursive: true })
   mkdirSync(join(copy.dir, '.hotswap'), { recursive: true })
+  rmSync(join(copy.dir, '.hotswap', 'tools'), { recursive: true, force: true })
   symlinkSync(tools, join(copy.dir, '.hotswap', 'tools'))
   let greeting = 'hello, version '
 

@@ -60,21 +60,11 @@ export interface Options {
 
 /**
  * Copies what compiled tasks need. Their sources, three quarters of the files, come with sources() alone. node_modules is a
- * link to the real one. A helper of the agent that this checkout has already built need not be built again.
+ * link to the real one. equip() brings the agent's helper.
  */
 export function checkout(): Checkout {
   const dir = mkdtempSync(join(tmpdir(), 'hotswap-test-'))
-  const tools = '.hotswap/tools'
-  const built = existsSync(join(top, tools)) ? readdirSync(join(top, tools)) : []
-  const copied = [
-    'agent',
-    'examples',
-    'manifests',
-    'go.mod',
-    'package.json',
-    'package-lock.json',
-    ...built.filter((name) => /^hotswap-helper-\w+-\w+$/.test(name)).map((name) => join(tools, name)),
-  ]
+  const copied = ['agent', 'examples', 'manifests', 'go.mod', 'package.json', 'package-lock.json']
   const take = (name: string, filter = (_: string) => true) =>
     cpSync(join(top, name), join(dir, name), { recursive: true, preserveTimestamps: true, filter })
   for (const name of copied) take(name)

@@ -2,13 +2,19 @@ import { existsSync, readdirSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { faultsText, parse } from '../../tasks/lib/settings/table.ts'
-import { cases } from '../lib/loop.ts'
+import { cases, type Loop } from '../lib/loop.ts'
 
 const every = cases('every task')
 
 const tasks = readdirSync(new URL('../../tasks', import.meta.url))
   .filter((file) => file.endsWith('.ts'))
   .map((file) => file.slice(0, -3))
+
+/** Nothing but the task itself is there, and the helper that the loop has brought. */
+function made({ dir }: Loop): void {
+  assert.equal(readdirSync(join(dir, '.hotswap')), ['tasks', 'tools'])
+  assert.is(readdirSync(join(dir, '.hotswap/tools')).length, 1)
+}
 
 const wrong = (message: string) => ({ code: 2, stdout: '', stderr: `error: ${message}\n` })
 
@@ -20,7 +26,7 @@ for (const name of tasks)
     assert.match(stdout, /\n +-h, --help +this text\n/)
     const unknown = wrong(`unknown option '--frobnicate' - see npm run ${name} -- --help`)
     assert.equal(await loop.task(name, ['--frobnicate']), unknown)
-    assert.equal(readdirSync(join(loop.dir, '.hotswap')), ['tasks'])
+    made(loop)
   })
 
 const file = `# a settings file with a fault in each line
@@ -49,7 +55,7 @@ for (const name of tasks.filter((task) => task !== 'demo'))
     for (let line = 2; line <= 12; line++) assert.match(said.stderr, `\n  .env:${line}: `)
     for (const key of ['LIMIT', 'GO_DIR']) assert.match(said.stderr, `\n  environment: ${key}=`)
     assert.not(existsSync(join(loop.dir, 'canary')))
-    assert.equal(readdirSync(join(loop.dir, '.hotswap')), ['tasks'])
+    made(loop)
   })
 
 every.run()

@@ -5,7 +5,7 @@ import type { Pod } from '../pods/target.ts'
 import { debuggerFault } from '../protocol/debugger-fault.ts'
 import { isInjected } from '../protocol/command.ts'
 import { binaryWords, type Encoding, type Receipt } from '../protocol/receipt.ts'
-import { ANOTHER_RUNS, DISK_FULL, EXIT_STATUS, NEEDS_LOADER, SINCE } from '../protocol/words.ts'
+import { ANOTHER_RUNS, DISK_FULL, EXIT_STATUS, NEEDS_LOADER, SINCE, WRONG_USE } from '../protocol/words.ts'
 import { UserError } from '../frame/talk.ts'
 import type { Claim } from './owner.ts'
 import type { Parcel } from './parcel.ts'
@@ -59,8 +59,6 @@ export function linkError(what: string, next = ''): Undelivered {
   return new Undelivered('link', next === '' ? what : `${what} - ${next}`, what)
 }
 
-const wrongUse = 'exit code 2'
-
 /** The agent does not know what these tasks say to it; `spoken` is what it says of itself, if it says anything. */
 export function outdated({ agent, container }: Pick<Pod, 'agent' | 'container'>, spoken?: string): string {
   const text = isInjected(agent)
@@ -74,7 +72,8 @@ export function outdated({ agent, container }: Pick<Pod, 'agent' | 'container'>,
 /** No agent has greeted. */
 export function unheard(pod: Pod, said: Receipt | undefined, ended: Ended): Undelivered {
   const { how, stderr } = ended
-  if (said === undefined && how === wrongUse) return new Undelivered('silent', `${pod.name}: ${outdated(pod)}`)
+  if (said === undefined && stderr.includes(WRONG_USE))
+    return new Undelivered('silent', `${pod.name}: ${outdated(pod)}`)
   // an agent that is not there has kubectl or the agent's own script say so; a link that breaks this early is a link still
   if (said === undefined && (how === 'exit code 0' || brokenLink(stderr))) return cut(pod, ended)
   const reason = said?.values.get('reason')

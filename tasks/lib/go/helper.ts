@@ -1,6 +1,6 @@
 // The agent's helper: agent/hotswap-helper, built here by the Go that builds the program, for the pod's machine.
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { ownGoEnv } from './go-env.ts'
 import { madeOnce } from '../frame/once.ts'
@@ -17,14 +17,15 @@ export interface Helper {
 
 const source = join(root, 'agent', 'hotswap-helper')
 const tools = join(root, '.hotswap', 'tools')
-const made = new Map<string, Promise<Helper>>()
+const known = new Map<string, Helper>()
 
 /** The helper for Linux and the architecture, built on first use. Throws UserError where it cannot be built. */
-export function helper(arch: string): Promise<Helper> {
-  const present = made.get(arch) ?? make(arch)
-  made.set(arch, present)
-  present.catch(() => made.delete(arch)) // the next one who asks tries anew
-  return present
+export async function helper(arch: string): Promise<Helper> {
+  const present = known.get(arch)
+  if (present !== undefined && existsSync(present.path)) return present
+  const made = await make(arch)
+  known.set(arch, made)
+  return made
 }
 
 /** The name under which a pod has it. */

@@ -1,5 +1,7 @@
 // The agent's words that decide what a task does next. A test finds each of them in the agent. Pure.
 
+/** At the end of what the agent says to words that it does not know. */
+export const WRONG_USE = '(hotswap-dev --help)'
 /** Of a refusal, at its beginning: the pod's disk is full. */
 export const DISK_FULL = 'disk full'
 /** Of `writable` in a greeting, at its beginning: the disk does not take a binary, rather than the folder. */
