@@ -79,8 +79,10 @@ export async function pairs(
   say(`${cells.reduce((sum, { pairs: count }) => sum + count, 0)} pairs, up to ${most} replicas`)
 
   for (const cell of cells) {
-    for (const name of ['hello', ...Object.values(classical)])
+    for (const name of ['hello', ...Object.values(classical)]) {
       await it.kubectl(['set', 'resources', `deployment/${name}`, `--limits=cpu=${cell.cpu ?? 0}`])
+      await it.kubectl(['rollout', 'status', `deployment/${name}`, '--timeout=300s'])
+    }
     const apps = { 'deploy-dev': 'hello', 'kubectl cp': classical[cell.build] } as const
     const pods = {
       'deploy-dev': await scaled(it, 'hello', cell.replicas),

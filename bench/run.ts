@@ -16,6 +16,7 @@ const about = {
     'compares deploy-dev with kubectl cp and a classical agent on the test cluster, tries faults, or deploys often',
   options: {
     only: { type: 'string', value: 'LINKS', help: 'direct, 50 or 10 (Mbit/s), with commas between; default: all' },
+    limited: { type: 'boolean', help: 'the pods that are limited to 200m CPU alone' },
     pairs: {
       type: 'string',
       value: 'N',
@@ -49,7 +50,8 @@ await task(about, async ({ flags }) => {
   const replicas = [1, 5].filter((number) => flags.pods === undefined || flags.pods === String(number))
   if (replicas.length === 0) throw new UserError('--pods is 1 or 5', 2)
   const encoding = typeof flags.encoding === 'string' ? flags.encoding : undefined
-  return comparison(cells(chosen, replicas, given, flags.all === true), encoding)
+  const wanted = cells(chosen, replicas, given, flags.all === true)
+  return comparison(flags.limited === true ? wanted.filter(({ cpu }) => cpu !== undefined) : wanted, encoding)
 })
 
 /** What is compared: one pod and more of them one after the other, so that the program is as large. */

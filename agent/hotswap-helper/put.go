@@ -516,7 +516,7 @@ const (
 
 // await waits for what the agent says of the swap, and tells once a second that it still waits. It returns the exit code.
 func (u *upload) await(woken <-chan os.Signal) (int, error) {
-	said, lost, told := time.Now(), 0, false
+	said, lost, told, last := time.Now(), 0, false, "for the swap to begin: the binary is there, the pod is slow"
 	for {
 		if answer := readPairs(u.file("answer." + self())); answer.first("result") != "" {
 			return u.answered(answer), nil
@@ -531,17 +531,17 @@ func (u *upload) await(woken <-chan os.Signal) (int, error) {
 			u.offer() // a cleaner took it
 		}
 		sum, phase := u.swapping()
+		if phase == "" { // not yet, or not any more
+			phase = last
+		}
+		last = phase
 		if !told && strings.HasSuffix(phase, " to live") { // at once: it is being started
 			told = true
 			say("wait=" + phase + "\n")
 		}
 		if time.Since(said) >= tellsAll {
 			said = time.Now()
-			if phase == "" {
-				say("wait=for the swap to begin: the binary is there, the pod is slow\n")
-			} else {
-				say("wait=" + phase + "\n")
-			}
+			say("wait=" + phase + "\n")
 			// neither staged nor being swapped in, more than once: a plain copy has taken its place, or a cleaner the answer
 			if sum != u.sha256 && !isFile(u.dev(), u.staged) {
 				lost++
