@@ -1,15 +1,5 @@
 // A throw-away copy of this repository, in which a test has its own .env, .hotswap and bin, and fakes on PATH.
-import {
-  cpSync,
-  existsSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  rmSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { spawn, type ChildProcess } from 'node:child_process'
 import { buildSync } from 'esbuild'
 import { tmpdir } from 'node:os'
