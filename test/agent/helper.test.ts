@@ -1,8 +1,9 @@
 // The helper: what holds without it, how it comes into a pod, and that nothing is lost where it ends in the middle.
+import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
-import { sha256 } from './fixtures.ts'
+import { helperPath, sha256 } from './fixtures.ts'
 import { agentScript, cases, header, pause, program, throughout, until, type Box } from './harness.ts'
 import { helperBody, helperWords, placing } from './placing.ts'
 import * as proc from './proc.ts'
@@ -19,8 +20,8 @@ const kept = (box: Box) => {
 }
 
 /** What the tasks run to bring it: the words of its sha256 and size, and what is sent. */
-function bring(box: Box, words: readonly string[] = helperWords(), body = helperBody(), state = box.state) {
-  const sent = box.spawn([...placing(box.shell.words, agentScript), state, ...words])
+function bring(box: Box, words: readonly string[] = helperWords(), body = helperBody(), state = box.state, env = {}) {
+  const sent = box.spawn([...placing(box.shell.words, agentScript), state, ...words], { env })
   sent.child.stdin?.write(body)
   return sent
 }
@@ -136,6 +137,26 @@ helper.needing('gzip')('that is cut, damaged, another or no program leaves nothi
   assert.equal(await said(bring(box)), [0, 'result=installed'])
   assert.equal(kept(box), [`hotswap-helper-${hash}`], 'the half of a killed one goes with the next')
   box.serves(pid, bytes)
+})
+
+helper('is asked for as it is if there is no gzip', async (box) => {
+  if (box.shell.name === 'ash') return // it has its own
+  const { agent } = await box.serving({}, bare)
+  const PATH = path.join(box.dir, 'tools')
+  fs.mkdirSync(PATH)
+  for (const tool of ['cat', 'chmod', 'head', 'ls', 'mkdir', 'mv', 'rm', 'sha256sum', 'tail', ...box.shell.words]) {
+    const found = spawnSync('sh', ['-c', 'command -v "$1"', '-', tool], { encoding: 'utf8' }).stdout.trim()
+    fs.symlinkSync(found, path.join(PATH, tool))
+  }
+  const bytes = fs.readFileSync(helperPath())
+  const packed = bring(box, helperWords(), helperBody(), box.state, { PATH })
+  assert.is(await packed.end(), 3)
+  assert.is(packed.out.toString(), 'result=rejected\nreason=there is no gzip\nwants=raw\n\n')
+  const words = [sha256(bytes), String(bytes.length), 'raw']
+  assert.equal(await said(bring(box, words, bytes, box.state, { PATH })), [0, 'result=installed'])
+  const next = program({ version: 'v2' })
+  assert.is((await box.put(next, bare)).receipt.proof, 'exe')
+  box.serves(await agent.ready('v2'), next)
 })
 
 helper.needing('gzip')('stays beside two others, and the oldest goes', async (box) => {

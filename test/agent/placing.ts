@@ -13,4 +13,4 @@ let packed: Buffer | undefined
 
 export const helperBody = () => (packed ??= gzipSync(fs.readFileSync(helperPath())))
 
-export const helperWords = () => [sha256(fs.readFileSync(helperPath())), String(helperBody().length)]
+export const helperWords = () => [sha256(fs.readFileSync(helperPath())), String(helperBody().length), 'gzip']

@@ -72,6 +72,17 @@ deploy('the helper is sent once, to an agent that has none; what only reads send
   loop.runs(loop.pid(), v1)
 })
 
+deploy('the helper goes as it is to a pod without gzip', async (loop) => {
+  loop.built(v2)
+  await loop.serving(v1)
+  rmSync(join(loop.folder, 'usr/local/bin/.hotswap-hello/bin'), { recursive: true })
+  const keeping = 'tasks/lib/delivery/helper.sh'
+  loop.copy.file(keeping, loop.copy.read(keeping).replace('command -v gzip', 'command -v no-gzip-here'))
+  const { code, stderr } = await loop.task('deploy-dev')
+  assert.equal([code, stderr.match(/has no hotswap-helper: /g)?.length], [0, 2], stderr)
+  loop.runs(loop.pid(), v2)
+})
+
 deploy('the helper cannot be kept: why, what to do, and nothing is changed', async (loop) => {
   loop.built(v2)
   await loop.serving(v1)

@@ -1,7 +1,8 @@
-# Keeps the agent's helper in a pod: SIZE bytes of gzip on stdin, under a name that holds its sha256, if that is right and it
-# runs there. Sent as text: sh -c TEXT AGENT STATE SHA256 SIZE, with the agent's path and the folder of its state.
+# Keeps the agent's helper in a pod: SIZE bytes on stdin, under a name that holds its sha256, if that is right and it runs
+# there. Sent as text: sh -c TEXT AGENT STATE SHA256 SIZE gzip|raw, with the agent's path and the folder of its state.
 case $0 in */agent/hotswap-dev) PATH=${0%/agent/*}/bin:$PATH ;; esac # the tools of an injected agent
-folder=$1/bin came=$1/bin/.helper.$$
+folder=$1/bin came=$1/bin/.helper.$$ nl='
+'
 
 refuse() {
   rm -f "$came"
@@ -9,15 +10,20 @@ refuse() {
   exit 3
 }
 
-for tool in head gzip sha256sum; do
+for tool in head sha256sum; do
   command -v "$tool" >/dev/null || refuse "there is no $tool"
 done
+unpack=cat
+if [ "$4" = gzip ]; then
+  command -v gzip >/dev/null || refuse "there is no gzip${nl}wants=raw"
+  unpack='gzip -dc'
+fi
 said=$({ [ -d "$folder" ] || mkdir -m 700 "$folder"; } 2>&1) || refuse "$said"
 for left in "$folder"/.helper.*; do
   [ -e "/proc/${left##*.}" ] || rm -f "$left"
 done
 trap 'refuse "the link was cut"' HUP TERM INT
-said=$({ head -c "$3" | gzip -dc >"$came"; } 2>&1)
+said=$({ head -c "$3" | $unpack >"$came"; } 2>&1)
 sum=$({ sha256sum <"$came"; } 2>/dev/null) || refuse "$said"
 [ "${sum%% *}" = "$2" ] || refuse "${said:-it is damaged}"
 said=$({ chmod 755 "$came" && "$came" version; } 2>&1) || refuse "$said"

@@ -52,18 +52,26 @@ async function greeted(target: Target, pod: Pod, words: readonly string[]): Prom
   }
 }
 
-/** Sends the helper; the pod keeps it in the folder of the agent's state. */
-async function sendHelper(target: Target, pod: Pod, { path, sha256 }: Helper, state: string): Promise<void> {
-  const body = await gzip(readFileSync(path))
+/** Sends the helper; the pod keeps it in the folder of the agent's state. One that has no gzip gets it as it is. */
+async function sendHelper(
+  target: Target,
+  pod: Pod,
+  made: Helper,
+  state: string,
+  encoding: 'gzip' | 'raw' = 'gzip',
+): Promise<void> {
+  const bytes = readFileSync(made.path)
+  const body = encoding === 'gzip' ? await gzip(bytes) : bytes
   say(`${pod.name}: has no hotswap-helper: ${size(body.length)} are sent, once`)
   const script = pod.agent.at(-1) ?? ''
-  const words = [...agentShell(pod.agent), '-c', keeping, script, state, sha256, String(body.length)]
+  const words = [...agentShell(pod.agent), '-c', keeping, script, state, made.sha256, String(body.length), encoding]
   const { stdin, next, watch, close } = exec(target, pod, words)
   try {
     const answer = next()
     await Promise.race([answer, send(stdin, Buffer.alloc(0), body, watch.alive)])
     const receipt = await answer
     if (receipt?.values.get('result') === 'installed') return
+    if (receipt?.values.get('wants') === 'raw') return await sendHelper(target, pod, made, state, 'raw')
     const reason = receipt?.values.get('reason')
     if (reason === undefined) throw cut(pod, await Promise.race([watch.ended, watch.stalled]))
     throw new UserError(
