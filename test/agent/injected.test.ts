@@ -50,6 +50,26 @@ injected('has what is beside FILE beside it, as a program may look there for its
   assert.not.ok(fs.existsSync(path.join(box.dir, 'templates/templates')), 'no link in what it links to')
 })
 
+injected('has no link to what would be staged: FILE-dev and FILE-prev stay where they are', async (box) => {
+  const { original, bin, flags } = places(box)
+  const file = path.join(path.dirname(original), path.basename(bin)) // of the same name, so that its FILE-dev is BINARY-dev
+  const bytes = box.install({ version: 'v1' }, file)
+  box.install({ version: 'v2' }, `${file}-dev`)
+  const { agent, pid } = await box.started({ bin, flags: flags.map((word) => (word === original ? file : word)) })
+  assert.not(fs.existsSync(`${bin}-dev`))
+  assert.equal(agent.messages(), ['started'])
+  box.serves(pid, bytes, bin)
+})
+
+injected('keeps its BINARY if a copy of FILE was once cut', async (box) => {
+  const { original, bin, flags } = places(box)
+  box.install({ version: 'v1' }, original)
+  fs.mkdirSync(path.dirname(bin), { recursive: true })
+  const bytes = box.install({ version: 'v2' }, bin)
+  fs.writeFileSync(`${bin}.new`, 'half')
+  box.serves(await box.agent({ bin, flags }).ready('v2'), bytes, bin)
+})
+
 injected('has none of a folder of programs beside it', async (box) => {
   const { original, bin, flags } = places(box)
   box.install({ version: 'v1' }, original)

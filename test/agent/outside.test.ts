@@ -201,6 +201,17 @@ for (const tool of [
     assert.ok(ticks() - before < 100, `it took ${ticks() - before} hundredths of CPU time`)
   })
 
+outside('without od, and without the helper, a plain copy is swapped in', async (box) => {
+  if (box.shell.name === 'ash') return // it has its own
+  const { agent } = await box.serving({}, { env: { PATH: without(box, 'od') } })
+  fs.writeFileSync(box.staged, '')
+  await agent.logged('rejected')
+  await agent.prints('\trejected\tCREATE\tit is empty\n')
+  const next = program({ version: 'v2' })
+  fs.writeFileSync(box.staged, next)
+  box.serves(await agent.ready('v2'), next)
+})
+
 outside('a bare name with -c makes no folder', async (box) => {
   const agent = box.agent({ flags: ['-c', '/bin/true'], bin: 'no-such-program' })
   assert.is(await agent.end(5), 2)

@@ -57,13 +57,13 @@ stop.needing('setsid')('gives the program a process group of its own', async (bo
   assert.is.not(proc.group(pid), proc.group(agent.pid))
 })
 
-stop('leaves at once while no program runs', async (box) => {
+stop('leaves at once while no program runs, with the exit code of the last one', async (box) => {
   box.install({ version: 'v1', dies: 0, code: 3 })
   const agent = box.agent()
   await agent.logged('crashed', 2)
   const began = Date.now()
   agent.kill('SIGTERM')
-  await agent.end(10)
+  assert.is(await agent.end(10), 3)
   assert.ok(await tookLess(seconds(began), 5))
 })
 
@@ -74,6 +74,7 @@ stop('leaves also in the middle of a swap', async (box) => {
   agent.kill('SIGTERM')
   await agent.end(10)
   assert.ok(agent.out.toString().includes('bye v1'))
+  assert.not.match(agent.out.toString(), /then got/, 'one TERM: many programs leave at once at a second')
   await box.deserted()
 })
 

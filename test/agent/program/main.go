@@ -109,6 +109,9 @@ func main() {
 			fmt.Printf("got %s %s\n", s, p.Version)
 			if s == syscall.SIGTERM {
 				time.Sleep(seconds(p.Delay))
+				for n := len(signals); n > 0; n-- {
+					fmt.Printf("then got %s\n", <-signals)
+				}
 				fmt.Printf("bye %s\n", p.Version)
 				os.Exit(p.TermCode)
 			}
