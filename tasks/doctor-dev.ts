@@ -90,8 +90,9 @@ await task(about, async ({ flags }) => {
     const patience = 1000 * (chosen.settle + chosen.limit) // one that crashes again and again is starting now and then
     const receipt = await made('agent', () => settledStatus(where, pod, patience), pod.name)
     if (receipt === undefined) return
-    greetingChecks(pod, plan, receipt).forEach(tell)
-    const said = await made('speed', () => probe(where, pod, plan.interpreter), pod.name)
+    const helper = receipt.values.get('helper')
+    const said = await made('speed', () => probe(where, pod, plan.interpreter, helper), pod.name)
+    greetingChecks(pod, plan, receipt, said).forEach(tell)
     if (said !== undefined) probeChecks(pod, plan, receipt, said).forEach(tell)
   }
 })

@@ -180,7 +180,7 @@ doctor('a full disk', async ({ it, base }) => {
 doctor('an old agent', async ({ it, base }) => {
   const script = it.checkout
     .read('agent/hotswap-dev')
-    .replace('release_version=0.1.0 protocol=1', 'release_version=0.0.9 protocol=0')
+    .replace(/release_version=\S+ protocol=\d+/, 'release_version=0.0.9 protocol=0')
   const file = it.checkout.file('old-agent', script)
   await it.kubectl(['create', 'configmap', 'old-agent', `--from-file=hotswap-dev=${file}`])
   await changed(it, base, ({ spec: { template } }, container) => {

@@ -1,6 +1,6 @@
 // The doctor on local: what it prints, that it changes nothing, and the faults that a machine alone can have.
 import { spawn } from 'node:child_process'
-import { chmodSync, existsSync, mkdirSync, readdirSync, statSync, symlinkSync } from 'node:fs'
+import { chmodSync, existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync } from 'node:fs'
 import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { newestGo, delveFault } from '../../tasks/lib/go/delve-versions.ts'
@@ -42,6 +42,7 @@ doctor('all is well: a line for each check, exit code 0, and nothing changed', a
     'architecture',
     'folder',
     'disk',
+    'decoders',
     'uid',
     'clock',
   ])
@@ -76,6 +77,36 @@ doctor(
     loop.mount(join(loop.folder, 'usr/local/bin'), `size=${Math.ceil(v1.length / 1e6) + 1}m`)
     await loop.serving(v1)
     assert.equal((await checks(loop)).of('fault'), ['disk'])
+  },
+  { root: true },
+)
+
+doctor(
+  'a pod without the helper: a note says that it is sent, and the folder and its disk are looked at all the same',
+  async (loop) => {
+    loop.built(v1)
+    const folder = join(loop.folder, 'usr/local/bin')
+    loop.mount(folder, 'size=64m')
+    const pid = await loop.serving(v1)
+    rmSync(join(folder, '.hotswap-hello/bin'), { recursive: true })
+    const before = readdirSync(folder).sort()
+    const { all, of } = await checks(loop)
+    const found = (check: string) => all.find((each) => each.check === check)
+    assert.is(found('decoders')?.remedy, 'the helper, which receives uploads, is sent when it is needed')
+    assert.ok(of('note').includes('decoders'))
+    for (const check of ['folder', 'disk']) assert.ok(of('ok').includes(check), JSON.stringify(all))
+    assert.match(String(found('disk')?.found), /^[\d.]+ MB are free for a binary$/)
+    for (const [options, check, why] of [
+      ['remount,noexec', 'folder', / is mounted noexec$/],
+      ['remount,exec,size=4m', 'disk', /^disk full: /],
+    ] as const) {
+      loop.mounting(['-o', options, folder])
+      const now = await checks(loop)
+      assert.equal(now.of('fault'), [check], JSON.stringify(now.all))
+      assert.match(String(now.all.find((each) => each.check === check)?.found), why)
+    }
+    assert.equal(readdirSync(folder).sort(), before, 'nothing was sent, nothing is left')
+    loop.runs(pid, v1)
   },
   { root: true },
 )

@@ -30,11 +30,12 @@ export interface CheckPlan {
 const clockLimit = 10 // seconds: the time of a log line tells since when to show the output
 const slow = { exec: 3_000, trip: 500 } // ms
 
-/** What the agent's answer says. */
-export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Finding[] {
+/** What the agent's answer says. Without a helper it does not speak of the folder: there the probe's answer is asked too. */
+export function greetingChecks(pod: Pod, plan: CheckPlan, { values, log }: Receipt, probe?: Probe): Finding[] {
+  const receipt = { values: new Map([...(probe?.values ?? []), ...values]), log }
   const value = (key: string) => receipt.values.get(key) ?? ''
   const wrapped = plan.debug && value('wrapper') !== ''
-  const bare = value('helper') === 'missing' // then nobody has looked at the folder
+  const bare = value('helper') === 'missing'
   const found = obstacles(pod, { ...plan, wrapped }, receipt)
   const fine: Readonly<Record<(typeof found)[number]['check'], string>> = {
     agent: agentVersion(receipt).version,
@@ -46,8 +47,9 @@ export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Fin
   const judged = (['agent', 'architecture', 'folder', 'disk', 'memory'] as const).map((check) => {
     const obstacle = found.find((each) => each.check === check)
     if (obstacle !== undefined) return finding(check, 'fault', obstacle.why, pod.name)
-    if (bare && (check === 'folder' || check === 'disk'))
-      return finding(check, 'skipped', 'the helper that looks is not there yet', pod.name)
+    const looked = { folder: 'writable', disk: 'free' }
+    if (bare && (check === 'folder' || check === 'disk') && !receipt.values.has(looked[check]))
+      return finding(check, 'skipped', 'it could not be looked at', pod.name)
     // a debug build is twice as large
     const later =
       check !== 'memory' || wrapped || value('wrapper') === '' || pod.memory === undefined
@@ -57,11 +59,11 @@ export function greetingChecks(pod: Pod, plan: CheckPlan, receipt: Receipt): Fin
       ? finding(check, 'ok', fine[check], pod.name)
       : finding(check, 'note', `for a debug build: ${later}`, pod.name)
   })
-  const helper = bare
-    ? finding('helper', 'note', 'none there yet - npm run deploy-dev sends it, once', pod.name)
-    : finding('helper', 'ok', `takes ${value('decodes')}`, pod.name)
+  const decoders = bare
+    ? finding('decoders', 'note', 'none yet - the helper, which receives uploads, is sent when it is needed', pod.name)
+    : finding('decoders', 'ok', value('decodes'), pod.name)
   const { result, found: how, remedy } = programState(receipt)
-  return [...judged, finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name), helper]
+  return [...judged, finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name), decoders]
 }
 
 /** What the pod said when it was asked. */

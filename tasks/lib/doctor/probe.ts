@@ -1,4 +1,4 @@
-// The probe: what a pod says of itself when it is asked, and how fast the way there is. It reads, and changes nothing.
+// The probe: what a pod says of itself when it is asked, and how fast the way there is. It leaves nothing there.
 import { agentShell } from '../protocol/command.ts'
 import { complaint } from '../pods/complaint.ts'
 import { receipts } from '../protocol/receipt.ts'
@@ -9,7 +9,7 @@ export interface Probe {
   /**
    * `uid`, `clock` (seconds since 1970); where Delve is there: `delve` (its version, empty if it
    * does not run) and `ptrace` (`yes`, or what Delve said), or else `room` (bytes) where its limit leaves too few to try it;
-   * `interpreter` (`yes` or `no`), if one was asked for.
+   * `interpreter` (`yes` or `no`), if one was asked for; `writable` and `free` as in a greeting, if the pod has no helper yet.
    */
   readonly values: ReadonlyMap<string, string>
   /** Seconds that the pod's clock is ahead of this machine's. */
@@ -31,8 +31,9 @@ const limit = 20_000 // ms
 export const delveRoom = 64_000_000
 
 // $1: BINARY; $2: the memory limit, or 0: a Delve that is too much for it would get the program killed; $3: the ELF
-// interpreter that the binary needs, or nothing. Delve is the one that was sent, as the agent finds it, else the image's.
-// Whether it may trace is tried on a program that is nobody's, and that never begins: Delve holds it halted, and ends.
+// interpreter that the binary needs, or nothing; $4: missing, if no helper is there to try the folder, which is tried here as
+// it does. Delve is the one that was sent, as the agent finds it, else the image's. Whether it may trace is tried on a program
+// that is nobody's, and that never begins: Delve holds it halted, and ends.
 const script = `
 printf 'begun=yes\\n\\n'
 for dlv in "\${1%/*}/.hotswap-\${1##*/}/bin/dlv" /tmp/.hotswap*"%\${1##*/}/bin/dlv" /dev/shm/.hotswap*"%\${1##*/}/bin/dlv" "$(command -v dlv)"; do
@@ -40,6 +41,24 @@ for dlv in "\${1%/*}/.hotswap-\${1##*/}/bin/dlv" /tmp/.hotswap*"%\${1##*/}/bin/d
   dlv=
 done
 [ -z "$3" ] || { [ -x "$3" ] && printf 'interpreter=yes\\n'; } || printf 'interpreter=no\\n'
+if [ "$4" = missing ]; then
+  folder=\${1%/*} try=\${1%/*}/.hotswap-try.$$
+  said=$({ printf '' >"$try"; } 2>&1)
+  if [ -f "$try" ]; then
+    chmod 755 "$try"
+    ("$try") >/dev/null 2>&1
+    [ $? != 126 ] && can=yes || can="no: $folder is mounted noexec"
+    rm -f "$try"
+  else
+    case $said in
+      *ead-only*) can="no: $folder is read-only" ;;
+      *space*) can="no: the disk of $folder is full" ;;
+      *) can="no: $folder takes no file" ;;
+    esac
+  fi
+  printf 'writable=%s\\n' "$can"
+  df -Pk "$folder" 2>/dev/null | while read -r _ _ _ kib _; do case $kib in [0-9]*) printf 'free=%s\\n' $((kib * 1024)) ;; esac; done
+fi
 printf 'uid=%s\\n' "$(id -u)"
 for file in /sys/fs/cgroup/memory.current /sys/fs/cgroup/memory/memory.usage_in_bytes; do
   [ ! -r "$file" ] || read -r used <"$file"
@@ -59,11 +78,11 @@ while read -r word count; do
   printf 'word=%s\\n\\n' "$word"
 done`
 
-/** Asks a pod. Throws UserError if it does not answer within 20 s. */
-export async function probe(target: Target, pod: Pod, interpreter = ''): Promise<Probe> {
+/** Asks a pod; `helper` is what its greeting says of that. Throws UserError if it does not answer within 20 s. */
+export async function probe(target: Target, pod: Pod, interpreter = '', helper = ''): Promise<Probe> {
   const begin = performance.now()
   const memory = pod.memory === undefined || pod.memory.limit === Infinity ? 0 : Math.floor(pod.memory.limit)
-  const words = ['-c', script, 'probe', pod.binary, String(memory), interpreter]
+  const words = ['-c', script, 'probe', pod.binary, String(memory), interpreter, helper]
   const child = target.exec(pod, [...agentShell(pod.agent), ...words])
   let stderr = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (stderr = (stderr + text).slice(-4096)))
