@@ -6,6 +6,8 @@ import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { environment } from '../../tasks/lib/frame/environment.ts'
 import { kept, production as was } from '../../tasks/lib/cluster/production.ts'
+import { generate } from '../../tasks/lib/manifest/generate.ts'
+import { script, scriptsOf, shapes, type Workload } from '../lib/shapes.ts'
 import { suite } from '../lib/suite.ts'
 import { cluster, until } from './cluster.ts'
 import { modes, production, project, type Project } from './project.ts'
@@ -51,6 +53,10 @@ inject('an object that a chart installed: five dev pods within 30 s, and back ex
   assert.equal(was(await live(it)), kept(before), 'kept in the annotation')
   assert.not.match(JSON.stringify(((await live(it)) as { spec: unknown }).spec), /livenessProbe/, 'gone from the pods')
 
+  const [pod = ''] = await it.pods()
+  const there = await it.kubectl(['exec', pod, '--', '/hotswap/bin/busybox', 'cat', '/hotswap/agent/hotswap-dev'])
+  assert.ok(there === script, 'the agent is there byte by byte')
+
   const again = await it.run('switch-dev')
   assert.match(again.stderr, /^deployment\.apps\/hello unchanged$/m)
   const back = await it.run('switch-prod')
@@ -60,6 +66,22 @@ inject('an object that a chart installed: five dev pods within 30 s, and back ex
     (await it.run('switch-prod')).stderr,
     /manifests\/none\.yml has none of these workloads, so it is not applied/,
   )
+})
+
+inject('kubectl reads the very script out of a manifest of any style', async ({ it }) => {
+  const options = {
+    ...{ file: 'm.yml', prodImage: 'hello', devImage: '', loaded: false, binaryPath: '/usr/local/bin/hello' },
+    ...{ debugPort: 2345, debugWait: false, settle: 0.5, limit: 10 },
+    inject: { image: 'busybox', agent: script, binaryChosen: true },
+  }
+  for (const [title, text] of shapes)
+    for (const before of [text, text.replaceAll('\n', '\r\n')]) {
+      const words = ['create', '--dry-run=client', '--validate=false', '-o', 'json', '-f', '-']
+      const json = await it.kubectl(words, generate(before, options).text)
+      const objects = json.split(/(?<=^\})\n/m).filter(Boolean)
+      const found = scriptsOf(objects.map((each) => JSON.parse(each) as Workload))
+      assert.ok(found.length > 0 && found.every((each) => each === script), title)
+    }
 })
 
 inject('who keeps the object otherwise is named, before and after', async ({ it }) => {

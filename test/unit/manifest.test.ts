@@ -6,6 +6,7 @@ import { type DevManifest, generate } from '../../tasks/lib/manifest/generate.ts
 import type { DevOptions } from '../../tasks/lib/manifest/template.ts'
 import { UserError } from '../../tasks/lib/frame/talk.ts'
 import { changedLines } from '../lib/diff.ts'
+import { script, scriptsOf, shapes, workload, type Workload } from '../lib/shapes.ts'
 
 const usual: DevOptions = {
   file: 'm.yml',
@@ -725,6 +726,51 @@ injection('has a place for temporary files where the root is read-only, for each
     spec.volumes?.map(({ name }) => name),
     ['hotswap-dev', 'hotswap-agent', 'hotswap-tmp', 'hotswap-tmp-3'],
   )
+})
+
+for (const [title, text, hidden] of shapes)
+  for (const end of ['\n', '\r\n'])
+    injection(`has its agent as it is, at the end of the document: ${title}${end === '\n' ? '' : ', CRLF'}`, () => {
+      const options = { ...usual, devImage: '', inject: { ...inject, agent: script } }
+      const before = text.replaceAll('\n', end)
+      const { text: made } = generate(before, options)
+      const objects = parseAllDocuments(made, { version: '1.1', merge: true }).map((doc) => doc.toJS() as Workload)
+      const count = text.split('kind: Deployment').length - 1 || 1
+      const found = scriptsOf(objects)
+      assert.is(found.length, count)
+      for (const each of found) assert.ok(each === script, 'the script is another one')
+      assert.is(generate(made, options).text, made, 'it stays as it is')
+      if (end === '\r\n') assert.not.match(made, /[^\r]\n/)
+      // it is there line by line, and what stands behind it is the next document, or a comment
+      const lines = made.split(end)
+      const wanted = script.trimEnd().split('\n')
+      const starts = lines.flatMap((line, at) => (/^ +hotswap-dev\/script: \|$/.test(line) ? [at + 1] : []))
+      assert.is(starts.length, count)
+      for (const at of starts) {
+        const pad = /^ */.exec(lines[at] ?? '')?.[0] ?? ''
+        assert.equal(
+          lines.slice(at, at + wanted.length),
+          wanted.map((line) => (line === '' ? '' : pad + line)),
+        )
+        const behind =
+          lines
+            .slice(at + wanted.length)
+            .join('\n')
+            .split(/^(?:---|\.\.\.)/m)[0] ?? ''
+        if (hidden === undefined) assert.is(behind.trim(), '')
+        else assert.match(behind, hidden)
+      }
+      for (const [comment] of text.matchAll(/# .*/g)) assert.ok(made.includes(comment), `${comment} went`)
+    })
+
+injection('has its agent in one line where the document is JSON, which has no other', () => {
+  const { text } = generate(JSON.stringify(parse(workload('')), null, 2), {
+    ...usual,
+    devImage: '',
+    inject: { ...inject, agent: script },
+  })
+  assert.equal(scriptsOf([parse(text) as Workload]), [script])
+  assert.ok(text.includes(JSON.stringify(script)))
 })
 
 injection('has no debugger on the network of the node', () => {

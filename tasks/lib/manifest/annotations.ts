@@ -3,17 +3,14 @@ import { AGENT, BINARY, CONTAINER, DEBUG_PORT, SCRIPT } from '../protocol/annota
 import { isInjected } from '../protocol/command.ts'
 import type { Change } from '../yaml/edit.ts'
 import { isEmpty } from '../yaml/entry.ts'
+import type { LastField } from '../yaml/last.ts'
 import { valueAt } from '../yaml/text.ts'
+import { templatePath } from '../yaml/workloads.ts'
 import type { AgentContainer, DevOptions, PodTemplate } from './template.ts'
 
 /** How tasks find the agent of the first container that runs one; that of another they read from its command. */
-export function annotations(
-  pod: PodTemplate,
-  agents: readonly AgentContainer[],
-  { binaryPath, inject }: DevOptions,
-): Change[] {
+export function annotations(pod: PodTemplate, agents: readonly AgentContainer[], { binaryPath }: DevOptions): Change[] {
   const wanted = wantedAnnotations(agents, binaryPath)
-  if (inject && agents.some(({ agent }) => isInjected(agent.agent))) wanted[SCRIPT] = inject.agent
   if (Object.keys(wanted).length === 0) return []
   const path = [...pod.path, 'metadata']
   const { metadata } = pod.fields
@@ -26,6 +23,17 @@ export function annotations(
       const op = isEmpty(valueAt(there, [key])) ? 'add' : 'set'
       return { op, path: [...path, 'annotations', key], value }
     })
+}
+
+/** The agent itself, for a pod that gets it injected: hundreds of lines, which stand behind everything else. */
+export function scriptField(
+  pod: PodTemplate,
+  agents: readonly AgentContainer[],
+  { inject }: DevOptions,
+): LastField | undefined {
+  if (!inject || !agents.some(({ agent }) => isInjected(agent.agent))) return undefined
+  const map = [...templatePath(pod.object.fields), 'metadata', 'annotations']
+  return { object: pod.object.path, map, key: SCRIPT, value: inject.agent, after: [DEBUG_PORT, CONTAINER, BINARY] }
 }
 
 function wantedAnnotations(agents: readonly AgentContainer[], binaryPath: string): Record<string, string> {

@@ -4,7 +4,7 @@ import { INJECTED, type AgentCommand, agentOf, agentWords, delve, runsAgent, wor
 import { entryOf, isEmpty } from '../yaml/entry.ts'
 import { isSameImage } from '../settings/image.ts'
 import { injectedBinary, injection, userNote } from './inject.ts'
-import { annotations } from './annotations.ts'
+import { annotations, scriptField } from './annotations.ts'
 import {
   type AgentContainer,
   type Container,
@@ -15,10 +15,12 @@ import {
 } from './template.ts'
 import { podWarnings } from './warnings.ts'
 import type { Change } from '../yaml/edit.ts'
+import type { LastField } from '../yaml/last.ts'
 import { type Path, type Source, positionOf, valueAt } from '../yaml/text.ts'
 
 export interface PodPlan {
   readonly changes: readonly Change[]
+  readonly script: LastField | undefined
   readonly matched: readonly Match[]
   readonly faults: readonly string[]
   readonly notes: readonly string[]
@@ -120,7 +122,7 @@ export function planPod(
   if (user !== undefined) notes.push(user)
   changes.push(...annotations(pod, agents, options))
   warnings.push(...podWarnings(source, pod, agents, options))
-  return { changes, matched, faults, notes, warnings }
+  return { changes, script: scriptField(pod, agents, options), matched, faults, notes, warnings }
 }
 
 /** How a container is to run the agent: out of the dev image, or injected; without a port there is no debugger. */

@@ -6,7 +6,8 @@ import { isSameImage, leftover } from '../settings/image.ts'
 import { CLUSTER_ANNOTATIONS, CLUSTER_METADATA, LAST_APPLIED } from '../protocol/annotations.ts'
 import { scopeOf } from './scope.ts'
 import { UserError } from '../frame/talk.ts'
-import { type Change, edit } from '../yaml/edit.ts'
+import { type Change, type EditOptions, edit } from '../yaml/edit.ts'
+import { type LastField, withLast } from '../yaml/last.ts'
 import { lineBreak } from '../yaml/splice.ts'
 import { isWorkload, objectsIn, runsOnce, templatePath } from '../yaml/workloads.ts'
 import {
@@ -63,13 +64,28 @@ export function generate(text: string, options: DevOptions): DevManifest {
   const touched = new Set(scope.meant.map(({ pod }) => pod.path[0]))
   const stripped = values.flatMap((value, index) => (touched.has(index) ? clusterFields(value, [index]) : []))
   const changes = [...plans.flatMap((plan) => plan.changes), ...stripped]
-  const changed = edit(source, changes, { describe: (path) => describe(values, path), relevant })
+  const how = { describe: (path: Path) => describe(values, path), relevant }
+  const changed = plans.reduce(
+    (text, { script }) => (script === undefined ? text : withScript(read(options.file, text), script, how)),
+    edit(source, changes, how),
+  )
   return {
     text: withFirstLine(withSeparators(changed), options.file),
     matched,
     notes: [...plans.flatMap((plan) => plan.notes), ...scope.notes, ...left],
     warnings: [...scope.warnings, ...plans.flatMap((plan) => plan.warnings)],
   }
+}
+
+/** The agent's script in an annotation: as it is, if it is there; where one of before is; else at the end. */
+function withScript(source: Source, script: LastField, how: EditOptions): string {
+  const { object, map, key, value } = script
+  const path = [...object, ...map, key]
+  const present = valueAt(valuesOf(source), path)
+  if (present === value) return source.text
+  const isThere = typeof present === 'string' && present !== ''
+  if (isThere) return edit(source, [{ op: 'set', path, value }], how)
+  return withLast(source, script) ?? edit(source, [{ op: 'add', path, value, after: script.after }], how)
 }
 
 function withFirstLine(text: string, file: string): string {

@@ -70,7 +70,7 @@ function flowField([key, value]: [string, Value], json: boolean): string {
   return `${scalarText(key, json)}: ${flowText(value, json)}`
 }
 
-function blockField([key, value]: [string, Value], style: Style): string[] {
+export function blockField([key, value]: [string, Value], style: Style): string[] {
   const name = scalarText(key, false)
   if (isPlain(value)) {
     const [first = '', ...lines] = literal(value, style) ?? [scalarText(value, false)]
@@ -95,9 +95,13 @@ function blockItem(value: Value, style: Style): string[] {
   return [`- ${first}`, ...indented(rest, 2)]
 }
 
+// No character that a YAML text cannot have, or that YAML 1.1 takes for a line break; neither a space at the beginning nor an
+// empty line at the end, which say how far it is indented and what becomes of its last line break.
+const SHOWN = /^[!-~][\t\n\x20-\x7e\xa1-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\u{10000}-\u{10ffff}]*[^\n]\n$/u
+
 /** The lines of a text of several lines as a literal block, which shows it as it is; undefined if it cannot be one. */
 function literal(value: Value, { step }: Style): string[] | undefined {
-  if (typeof value !== 'string' || !/^[!-~][\t\n\x20-\x7e]*[^\n]\n$/.test(value) || !/\n./.test(value)) return undefined
+  if (typeof value !== 'string' || !SHOWN.test(value) || !/\n./.test(value)) return undefined
   return ['|', ...indented(value.slice(0, -1).split('\n'), step)]
 }
 
@@ -302,7 +306,7 @@ function linesAbove(source: Source, offset: number, lines: readonly string[]): T
   )
 }
 
-function belowEachOther(lines: readonly string[], pad: string, end: string): string {
+export function belowEachOther(lines: readonly string[], pad: string, end: string): string {
   return lines.map((line, index) => (index === 0 || line === '' ? line : pad + line)).join(end)
 }
 
@@ -331,27 +335,27 @@ function insertion(start: number, texts: readonly string[]): TextEdit {
   return { start, end: start, text: texts.join('') }
 }
 
-function pairStart({ key, srcToken }: Pair): number {
+export function pairStart({ key, srcToken }: Pair): number {
   const mark = srcToken?.start.find(({ type }) => ['explicit-key-ind', 'anchor', 'tag'].includes(type))
   return mark?.offset ?? rangeOf(key)[0]
 }
 
-function pairEnd(source: Source, { key, value }: Pair): number {
+export function pairEnd(source: Source, { key, value }: Pair): number {
   return isNode(value) ? endOf(source, value) : rangeOf(key)[1]
 }
 
-function lineStart({ text }: Source, offset: number): number {
+export function lineStart({ text }: Source, offset: number): number {
   const start = text.lastIndexOf('\n', offset - 1) + 1
   return text.startsWith('\uFEFF', start) ? start + 1 : start
 }
 
-function lineEnd({ text }: Source, offset: number): number {
+export function lineEnd({ text }: Source, offset: number): number {
   const end = text.indexOf('\n', offset)
   if (end < 0) return text.length
   return text[end - 1] === '\r' ? end - 1 : end
 }
 
-function nextLine({ text }: Source, offset: number): number {
+export function nextLine({ text }: Source, offset: number): number {
   return text.indexOf('\n', offset) + 1 || text.length
 }
 
@@ -363,11 +367,11 @@ function aboveComments(source: Source, offset: number): number {
   return /^\s*(?:#.*)?\s*$/.test(source.text.slice(above, start)) ? aboveComments(source, above) : start
 }
 
-function isFirstOnLine(source: Source, offset: number): boolean {
+export function isFirstOnLine(source: Source, offset: number): boolean {
   return source.text.slice(lineStart(source, offset), offset).trim() === ''
 }
 
-function indent(source: Source, offset: number): string {
+export function indent(source: Source, offset: number): string {
   return ' '.repeat(offset - lineStart(source, offset))
 }
 
@@ -381,7 +385,7 @@ function isDoubleQuoted(node: unknown): boolean {
 }
 
 /** The style of the first list and the first map in a document; two columns for maps and none for lists if it has none. */
-function styleOf(source: Source, doc: Document): Style {
+export function styleOf(source: Source, doc: Document): Style {
   let dash: number | undefined
   let step: number | undefined
   visit(doc, {
