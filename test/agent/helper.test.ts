@@ -73,7 +73,7 @@ helper('without it status tells what was reported, proves nothing, and put says 
     put.send(header(bytes))
     put.eof()
     const answer = await put.answer()
-    assert.equal([answer.code, answer.receipt.result], [3, 'rejected'])
+    assert.equal([answer.code, answer.receipt.result, answer.receipt.pid], [3, 'rejected', String(pid)])
     assert.match(answer.receipt.reason ?? '', /helper, is not here - npm run deploy-dev/)
     assert.match(put.err.toString(), /^hotswap-dev: [^\n]+\n$/)
   }
