@@ -10,7 +10,7 @@ import { size } from '../frame/words.ts'
 import { helper, type Helper } from '../go/helper.ts'
 import type { Pod, Target } from '../pods/target.ts'
 import { agentShell } from '../protocol/command.ts'
-import type { Receipt } from '../protocol/receipt.ts'
+import { agentVersion, protocol, type Receipt } from '../protocol/receipt.ts'
 import { exec, send, type Exec } from './exec.ts'
 import { cut, unheard } from './failure.ts'
 
@@ -32,7 +32,9 @@ export async function open(target: Target, pod: Pod, machine: string, words = ['
   const wanted = await helper(machine)
   const first = await greeted(target, pod, [...words, wanted.sha256])
   const { values } = first.greeting
-  if (values.get('helper') !== 'missing' || archOfUname(values.get('machine') ?? '') !== machine) return first
+  const isOther =
+    archOfUname(values.get('machine') ?? '') !== machine || agentVersion(first.greeting).protocol < protocol
+  if (values.get('helper') !== 'missing' || isOther) return first // what is of no use there is not sent
   first.close()
   await sendHelper(target, pod, wanted, values.get('state') ?? '')
   return greeted(target, pod, [...words, wanted.sha256])
