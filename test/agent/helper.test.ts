@@ -2,6 +2,7 @@
 import { spawnSync } from 'node:child_process'
 import fs from 'node:fs'
 import path from 'node:path'
+import { gzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
 import { helperPath, sha256 } from './fixtures.ts'
 import { agentScript, cases, header, pause, program, throughout, until, type Box } from './harness.ts'
@@ -159,6 +160,70 @@ helper('is asked for as it is if there is no gzip', async (box) => {
   box.serves(await agent.ready('v2'), next)
 })
 
+for (const how of ['ends', 'is killed'] as const)
+  helper.needing('gzip')(
+    `whose sender ${how} at any byte is kept whole or not at all, and the next one is`,
+    async (box) => {
+      const { pid, bytes } = await box.serving({}, bare)
+      const [hash = ''] = helperWords()
+      const body = helperBody()
+      const file = path.join(box.state, 'bin', `hotswap-helper-${hash}`)
+      for (const at of [0, 1, 9, 10, 4096, body.length >> 1, body.length - 9, body.length - 8, body.length - 1]) {
+        const cut = bring(box, helperWords(), body.subarray(0, at))
+        if (how === 'is killed') {
+          await until(
+            () => cut.code !== undefined || kept(box).some((name) => name.startsWith('.')),
+            5,
+            'its beginning',
+          )
+          cut.kill('SIGKILL')
+        }
+        cut.child.stdin?.end()
+        const code = await cut.end()
+        // all of its bytes can be there, and right, before the end of the stream is
+        if (fs.existsSync(file)) assert.is(sha256(fs.readFileSync(file)), hash, `cut at ${at}`)
+        else assert.is.not(code, 0, `cut at ${at}`)
+        if (how === 'ends') assert.equal(kept(box), fs.existsSync(file) ? [path.basename(file)] : [], `cut at ${at}`)
+        fs.rmSync(file, { force: true })
+      }
+      assert.equal(await said(bring(box)), [0, 'result=installed'])
+      assert.equal(kept(box), [path.basename(file)])
+      box.serves(pid, bytes)
+    },
+  )
+
+helper.needing('gzip')(
+  'of two developers with two versions who send at once is kept twice, and each gets its own',
+  async (box) => {
+    await box.serving({}, bare)
+    const other = Buffer.concat([fs.readFileSync(helperPath()), Buffer.from('another version')])
+    const packed = gzipSync(other)
+    const both = [
+      { words: helperWords(), body: helperBody() },
+      { words: helperWords(), body: helperBody() },
+      { words: [sha256(other), String(packed.length), 'gzip'], body: packed },
+    ]
+    const sent = both.map(({ words, body }) => bring(box, words, body.subarray(0, body.length >> 1)))
+    await until(() => kept(box).length === sent.length, 5, 'the first half of each')
+    sent.forEach((each, index) => {
+      const body = both[index]?.body ?? Buffer.alloc(0)
+      each.child.stdin?.write(body.subarray(body.length >> 1))
+    })
+    for (const each of sent) assert.equal(await said(each), [0, 'result=installed'])
+    const names = both.map(({ words: [hash = ''] }) => `hotswap-helper-${hash}`)
+    assert.equal(kept(box), [...new Set(names)].sort())
+    for (const {
+      words: [hash = ''],
+    } of both) {
+      const put = box.call(['put', box.bin, hash], bare)
+      await put.greeted()
+      assert.is(fs.readlinkSync(`/proc/${put.pid}/exe`), path.join(box.state, 'bin', `hotswap-helper-${hash}`))
+      put.eof()
+      assert.equal([(await put.answer()).code, (await put.answer()).greeting.helper], [0, undefined])
+    }
+  },
+)
+
 helper.needing('gzip')('stays beside two others, and the oldest goes', async (box) => {
   await box.serving({}, bare)
   fs.mkdirSync(path.join(box.state, 'bin'))
@@ -219,21 +284,33 @@ helper.once('of an agent that came later refuses, and says what to update', asyn
   box.clean()
 })
 
-for (const phase of ['half of it has come', 'all of it has come', 'the old program ends'])
+for (const phase of [
+  'it has greeted',
+  'half of it has come',
+  'half of a tool has come',
+  'all of it has come',
+  'the old program ends',
+  'the new one has to live',
+])
   helper(`that is killed when ${phase} costs nothing`, async (box) => {
-    const { agent, bytes, pid } = await box.serving({ delay: 1 }, { env: { LIMIT: '4' } })
+    const SETTLE = phase === 'the new one has to live' ? '1.5' : '0.2'
+    const { agent, bytes, pid } = await box.serving({ delay: 1 }, { env: { LIMIT: '4', SETTLE } })
     const next = program({ version: 'v2' })
-    const upload = box.opened()
+    const half = phase.startsWith('half')
+    const upload = box.opened(phase.includes('tool') ? { tool: 'dlv' } : {})
     await upload.greeted()
     if (phase === 'all of it has come') agent.kill('SIGSTOP')
-    upload.send(header(next, { version: 'mine' }))
-    upload.send(phase === 'half of it has come' ? next.subarray(0, next.length >> 1) : next)
-    if (phase === 'half of it has come') await until(() => fs.existsSync(box.part), 5, 'the partial file')
+    if (phase !== 'it has greeted') {
+      upload.send(header(next, { version: 'mine' }))
+      upload.send(half ? next.subarray(0, next.length >> 1) : next)
+    }
+    if (half) await until(() => fs.existsSync(box.part), 5, 'the partial file')
     else if (phase === 'all of it has come') await until(() => fs.existsSync(box.staged), 10, 'the staged file')
-    else await agent.prints('got terminated v1')
+    else if (phase === 'the old program ends') await agent.prints('got terminated v1')
+    else if (phase === 'the new one has to live') await agent.ready('v2')
     upload.kill('SIGKILL')
     await upload.end()
-    if (phase === 'half of it has come') {
+    if (half || phase === 'it has greeted') {
       await until(() => !fs.existsSync(box.part) && box.holders().length === 0, 5, 'the agent has cleaned up')
       box.serves(pid, bytes)
       assert.equal(agent.messages(), ['started'])
@@ -273,15 +350,23 @@ helper('that is halted for longer than LIMIT finds that another took over, and t
   box.clean()
 })
 
-for (const phase of ['before the header', 'while it comes', 'while the old program ends'])
+for (const phase of [
+  'before the header',
+  'while it comes',
+  'while the old program ends',
+  'while the new one has to live',
+  'while the new one is about to crash',
+])
   helper(
     `on a disk that fills up ${phase} answers truly, and the next put works`,
     async (box) => {
       const at = box.mount('disk', 'size=12m')
       const bin = path.join(at, 'prog')
       const filler = path.join(at, 'filler')
-      const { agent, bytes } = await box.serving({ delay: 1 }, { bin, env: { LIMIT: '4' } })
-      const next = program({ version: 'v2' })
+      const staged = phase.startsWith('while the')
+      const crashes = phase.endsWith('crash')
+      const { agent, bytes } = await box.serving({ delay: 1 }, { bin, env: { LIMIT: '4', SETTLE: '1.5' } })
+      const next = program({ version: 'v2', ...(crashes ? { dies: 1, code: 3 } : {}) })
       const fill = () => {
         const out = fs.openSync(filler, 'w')
         try {
@@ -300,12 +385,15 @@ for (const phase of ['before the header', 'while it comes', 'while the old progr
         fill()
       }
       upload.send(next.subarray(100_000))
-      if (phase === 'while the old program ends') {
-        await agent.prints('got terminated v1')
+      if (staged) {
+        await (phase === 'while the old program ends' ? agent.prints('got terminated v1') : agent.ready('v2'))
         fill()
       }
       const { code, receipt, raw } = await upload.answer()
-      if (phase === 'while the old program ends') {
+      if (crashes) {
+        assert.equal([code, receipt.result, receipt.sha256], [1, 'rolled-back', sha256(bytes)], raw)
+        assert.ok(proc.runs(await agent.ready('v1', { nth: 2 }), bin))
+      } else if (staged) {
         assert.equal([code, receipt.result, receipt.sha256], [0, 'running', sha256(next)], raw)
       } else {
         assert.equal([code, receipt.result], [3, 'rejected'], raw)

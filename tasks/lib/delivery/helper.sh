@@ -18,7 +18,7 @@ if [ "$4" = gzip ]; then
   command -v gzip >/dev/null || refuse "there is no gzip${nl}wants=raw"
   unpack='gzip -dc'
 fi
-said=$({ [ -d "$folder" ] || mkdir -m 700 "$folder"; } 2>&1) || refuse "$said"
+said=$({ [ -d "$folder" ] || mkdir -m 700 "$folder" || [ -d "$folder" ]; } 2>&1) || refuse "$said" # another may make it too
 for left in "$folder"/.helper.*; do
   [ -e "/proc/${left##*.}" ] || rm -f "$left"
 done
