@@ -1,13 +1,15 @@
 import { randomBytes } from 'node:crypto'
-import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { hostname, userInfo } from 'node:os'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
 import { size } from '../../tasks/lib/frame/words.ts'
 import { loaded, program, sha256 } from '../agent/fixtures.ts'
 import * as proc from '../agent/proc.ts'
 import { freePort } from '../../tasks/lib/frame/free-port.ts'
-import { cases, colleague, delivered, failed, short, where } from '../lib/loop.ts'
+import { checkout, type Checkout } from '../lib/checkout.ts'
+import { cases, colleague, delivered, failed, short, until, where } from '../lib/loop.ts'
 import { objects } from '../lib/json.ts'
 
 const deploy = cases('deploy-dev')
@@ -61,6 +63,14 @@ deploy('the helper is sent once, to an agent that has none; what only reads send
   assert.is(readdirSync(folder).length, 1, 'switch-dev has put it there')
   rmSync(folder, { recursive: true })
   for (const name of ['status-dev', 'doctor-dev']) assert.is((await loop.task(name)).code, 0, name)
+  for (const args of [[], ['--agent']]) {
+    const { child, said } = loop.launch('logs-dev', args)
+    let out = ''
+    child.stdout?.on('data', (chunk: Buffer) => void (out += chunk.toString()))
+    await until('its first line', () => out.includes('local | ') || child.exitCode !== null)
+    child.kill('SIGTERM')
+    assert.is((await said).code, 143)
+  }
   assert.not(existsSync(folder))
   const first = await loop.task('deploy-dev')
   assert.match(first.stderr, /^local: has no hotswap-helper: [\d.]+ [kM]B are sent, once$/m)
@@ -82,6 +92,118 @@ deploy('the helper goes as it is to a pod without gzip', async (loop) => {
   assert.equal([code, stderr.match(/has no hotswap-helper: /g)?.length], [0, 2], stderr)
   loop.runs(loop.pid(), v2)
 })
+
+deploy(
+  'the helper goes there in one exec, and a link that breaks meanwhile leaves nothing that the next one minds',
+  async (loop) => {
+    loop.built(v2)
+    await loop.serving(v1)
+    rmSync(join(loop.folder, 'usr/local/bin/.hotswap-hello/bin'), { recursive: true })
+    const broken = join(loop.dir, 'broken')
+    // sh is what an exec begins with; the first that brings the helper takes a part of it and is gone
+    loop.copy.fake(
+      'sh',
+      `case "$2" in '# Keeps the agent'*) [ -e '${broken}' ] || { : >'${broken}'; head -c 100000 >/dev/null; kill -KILL $$; } ;; esac\nexec /bin/sh "$@"`,
+    )
+    const cut = await loop.task('deploy-dev')
+    assert.is(cut.code, 1)
+    assert.match(
+      cut.stderr,
+      /error: local: the connection ended without a receipt \(SIGKILL\) - run npm run deploy-dev again\n$/,
+    )
+    const said = await loop.task('deploy-dev')
+    assert.is(said.code, 0, said.stderr)
+    loop.runs(loop.pid(), v2)
+    const execs = () =>
+      loop.copy.calls('sh').map((words) => (words.includes('put') ? 'put' : words.includes('-c') ? 'helper' : 'other'))
+    assert.equal(execs(), ['put', 'helper', 'put', 'helper', 'put'])
+    loop.built(v1)
+    assert.is((await loop.task('deploy-dev')).code, 0)
+    assert.equal(execs().slice(5), ['put'])
+  },
+)
+
+deploy(
+  'two developers with two versions of hotswap-dev: each sends its helper once, and none takes that of the other',
+  async (loop) => {
+    await loop.serving(v1)
+    const folder = join(loop.folder, 'usr/local/bin/.hotswap-hello/bin')
+    const other = checkout()
+    try {
+      mkdirSync(join(other.dir, '.hotswap'))
+      const source = other.read('agent/hotswap-helper/main.go')
+      other.file('agent/hotswap-helper/main.go', source.replace('no such use', 'no use of that kind'))
+      symlinkSync(loop.folder, join(other.dir, '.hotswap/local'))
+      const deployed = async (copy: Checkout, bytes: Buffer) => {
+        writeFileSync(copy.file('bin/hello', '', 0o755), bytes)
+        const said = await copy.run('deploy-dev', [], { env: loop.env })
+        assert.is(said.code, 0, said.stderr)
+        loop.runs(loop.pid(), bytes)
+        return / are sent, once$/m.test(said.stderr)
+      }
+      mkdirSync(join(other.dir, '.hotswap'), { recursive: true })
+      assert.is(await deployed(other, v2), true)
+      assert.is(readdirSync(folder).length, 2)
+      assert.is(await deployed(loop.copy, v1), false)
+      assert.is(await deployed(other, v2), false)
+      assert.is(readdirSync(folder).length, 2)
+    } finally {
+      other.remove()
+    }
+  },
+)
+
+for (const [what, options, why] of [
+  ['runs no file', 'noexec', /denied/i],
+  ['is full', 'size=8m', /space/i],
+] as const)
+  deploy(
+    `the helper cannot be kept where the folder ${what}: why, what to do, and nothing is changed`,
+    async (loop) => {
+      loop.built(v2)
+      const folder = join(loop.folder, 'usr/local/bin')
+      loop.mount(folder, 'size=32m')
+      await loop.serving(v1)
+      rmSync(join(folder, '.hotswap-hello/bin'), { recursive: true })
+      if (what === 'is full') writeFileSync(join(folder, 'filler'), Buffer.alloc(8e6 - v1.length - 500_000))
+      loop.mounting(['-o', `remount,${options}`, folder])
+      const before = readdirSync(folder).sort()
+      const { code, stdout, stderr } = await loop.task('deploy-dev')
+      assert.equal([code, stdout], [1, ''])
+      const last = stderr.trimEnd().split('\n').at(-1) ?? ''
+      assert.match(
+        last,
+        /^error: local: the agent's helper cannot be kept in \S+ \(.+\) - make room there, .*npm run container-dev, then npm run switch-dev$/,
+      )
+      assert.match(last, why)
+      assert.equal(readdirSync(folder).sort(), before)
+      assert.equal(readdirSync(join(folder, '.hotswap-hello/bin')), [])
+      loop.runs(loop.pid(), v1)
+    },
+    { root: true },
+  )
+
+deploy(
+  'a folder that is read-only: the helper is where the state is, and the binary that cannot be replaced is named',
+  async (loop) => {
+    loop.built(v2)
+    const folder = join(loop.folder, 'usr/local/bin')
+    loop.mount(folder, 'size=32m')
+    loop.installed(v1)
+    loop.mounting(['-o', 'remount,ro', folder])
+    await loop.up()
+    await until('the program runs', () => loop.receipt().result === 'running')
+    const pid = loop.pid()
+    const { code, stderr } = await loop.task('deploy-dev')
+    assert.is(code, 1)
+    assert.match(
+      stderr,
+      /^error: local: the binary there cannot be replaced: \S+ is read-only - mount an emptyDir over its folder/m,
+    )
+    loop.runs(pid, v1)
+  },
+  { root: true },
+)
 
 deploy('the helper cannot be kept: why, what to do, and nothing is changed', async (loop) => {
   loop.built(v2)
@@ -124,6 +246,38 @@ deploy('an agent of before the helper: one sentence says what to run, and switch
   assert.is((await loop.task('deploy-dev')).code, 0)
   loop.runs(loop.pid(), v2)
 })
+
+deploy(
+  'an agent of protocol 1, as 0.1.0 had it: it runs on, what reads works, deploy-dev says what to run',
+  async (loop) => {
+    const known = loop.copy.read('agent/hotswap-dev')
+    loop.copy.file(
+      'agent/hotswap-dev',
+      gunzipSync(readFileSync(new URL('../agent/protocol-1.gz', import.meta.url))).toString(),
+    )
+    loop.built(v2)
+    await loop.serving(v1)
+    const pid = loop.pid()
+    const older = 'is older than these tasks - run npm run switch-dev'
+    // by its own script, as in a pod, and by that of the tasks, as on local
+    for (const [script, spoken] of [
+      [undefined, ''],
+      [known, ' (0.1.0 1)'],
+    ] as const) {
+      if (script !== undefined) loop.copy.file('agent/hotswap-dev', script)
+      const status = await loop.task('status-dev')
+      assert.equal([status.code, /^local +running/m.test(status.stdout)], [0, true], status.stderr)
+      const doctor = await loop.task('doctor-dev')
+      assert.equal([doctor.code, doctor.stdout.includes(`the agent (0.1.0 1) ${older}`)], [1, true], doctor.stdout)
+      const { code, stderr } = await loop.task('deploy-dev')
+      assert.equal([code, stderr], [1, `${where}error: local: the agent${spoken} ${older}\n`])
+      loop.runs(pid, v1)
+    }
+    assert.match((await loop.task('switch-dev')).stderr, /^the agent runs as an older version: it is started again$/m)
+    assert.is((await loop.task('deploy-dev')).code, 0)
+    loop.runs(loop.pid(), v2)
+  },
+)
 
 const claim = (bytes: Buffer, version: string) =>
   `local: ${colleague}'s ${version} ${short(bytes)} has run there since YYYY-MM-DDTHH:MM:SSZ - agree with them, then npm run deploy-dev -- --take-over`

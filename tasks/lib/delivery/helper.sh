@@ -1,12 +1,16 @@
 # Keeps the agent's helper in a pod: SIZE bytes on stdin, under a name that holds its sha256, if that is right and it runs
 # there. Sent as text: sh -c TEXT AGENT STATE SHA256 SIZE gzip|raw, with the agent's path and the folder of its state.
 case $0 in */agent/hotswap-dev) PATH=${0%/agent/*}/bin:$PATH ;; esac # the tools of an injected agent
-folder=$1/bin came=$1/bin/.helper.$$ nl='
-'
+folder=$1/bin came=$1/bin/.helper.$$
 
-refuse() {
+refuse() { # REASON [LINE]
   rm -f "$came"
-  printf 'result=rejected\nreason=%s\n\n' "$1"
+  more=${2:-}
+  set -f
+  # shellcheck disable=SC2086 # its words on one line: gzip begins with an empty one
+  set -- $1
+  printf 'result=rejected\nreason=%s\n%s\n' "$*" "${more:+$more
+}"
   exit 3
 }
 
@@ -15,7 +19,7 @@ for tool in head sha256sum; do
 done
 unpack=cat
 if [ "$4" = gzip ]; then
-  command -v gzip >/dev/null || refuse "there is no gzip${nl}wants=raw"
+  command -v gzip >/dev/null || refuse 'there is no gzip' wants=raw
   unpack='gzip -dc'
 fi
 said=$({ [ -d "$folder" ] || mkdir -m 700 "$folder" || [ -d "$folder" ]; } 2>&1) || refuse "$said" # another may make it too
