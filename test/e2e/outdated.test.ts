@@ -1,7 +1,9 @@
 // The dev manifest is made if there is none, and made anew where the settings that made it have changed.
-import { cpSync, existsSync, rmSync } from 'node:fs'
+import { cpSync, existsSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
+import { gunzipSync } from 'node:zlib'
 import * as assert from 'uvu/assert'
+import { root } from '../../tasks/lib/frame/root.ts'
 import { suite } from '../lib/suite.ts'
 import { cluster, until } from './cluster.ts'
 import { firstEdit, modes, production, project, type Project } from './project.ts'
@@ -90,6 +92,24 @@ outdated('one that was edited by hand, or was piped, stays; what is wrong with i
     new RegExp(`^warning: ${path} was made with other settings - make it again: `, 'm'),
   )
   assert.ok(existsSync(join(it.checkout.dir, path)))
+})
+
+outdated('pods of protocol 1: deploy-dev says what to run, and that does it', async ({ it }) => {
+  it.set({})
+  const known = it.checkout.read('agent/hotswap-dev')
+  it.checkout.file('agent/hotswap-dev', gunzipSync(readFileSync(join(root, 'test/agent/protocol-1.gz'))).toString())
+  await it.run('generate-deployment-dev')
+  await it.run('switch-dev')
+  it.checkout.file('agent/hotswap-dev', known)
+  await it.run('build')
+  const [pod = ''] = await it.pods()
+  const { stderr } = await it.run('deploy-dev', [], { code: 1 })
+  const next = 'run npm run generate-deployment-dev and npm run switch-dev'
+  assert.match(stderr, new RegExp(`error: ${pod}: the agent is older than these tasks - ${next}\\n$`))
+  assert.match((await it.run('status-dev')).stdout, / running /)
+  await it.run('generate-deployment-dev')
+  await it.run('switch-dev')
+  assert.match((await it.run('deploy-dev')).stderr, /: has no hotswap-helper: [\d.]+ MB are sent, once$/m)
 })
 
 outdated('an INJECT_IMAGE that cannot be pulled is said within seconds, by its key', async ({ it }) => {
