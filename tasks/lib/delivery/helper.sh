@@ -17,7 +17,7 @@ refuse() { # REASON [LINE]
 for tool in head sha256sum; do
   command -v "$tool" >/dev/null || refuse "there is no $tool"
 done
-unpack=cat
+unpack='cat'
 if [ "$4" = gzip ]; then
   command -v gzip >/dev/null || refuse 'there is no gzip' wants=raw
   unpack='gzip -dc'
