@@ -1,8 +1,6 @@
 // A container with a tight memory limit: a plain deploy never gets it killed, and Delve is not begun where it would be.
-import { join } from 'node:path'
 import * as assert from 'uvu/assert'
 import { suite } from '../lib/suite.ts'
-import { until } from './cluster.ts'
 import { devPods, project, ways, type Project } from './project.ts'
 
 for (const mode of ways) {
@@ -10,16 +8,12 @@ for (const mode of ways) {
   memory.before(async (context) => {
     const it = await project('memory', mode)
     context.it = it
-    await devPods(it)
     // hello takes 4 MiB; 32 more are what a deploy may count on
-    const dev = it.checkout.read('manifests-dev/deployment-dev.yml')
-    it.checkout.file(
-      'manifests-dev/deployment-dev.yml',
-      `${dev.trimEnd()}\n            limits:\n              memory: 36Mi\n`,
-    )
-    await it.kubectl(['apply', '-f', join(it.checkout.dir, 'manifests-dev/deployment-dev.yml')])
-    await it.kubectl(['rollout', 'status', 'deployment/hello', '--timeout=60s'])
-    await until('one pod', 60, async () => (await it.pods()).length === 1)
+    const manifest = it.checkout.read('manifests/deployment.yml')
+    it.checkout.file('manifests/deployment.yml', `${manifest}            limits:\n              memory: 36Mi\n`)
+    await devPods(it)
+    const limit = ['get', 'deployment', 'hello', '-o', 'jsonpath={..containers[0].resources.limits.memory}']
+    assert.is(await it.kubectl(limit), '36Mi')
   })
   memory.after(async ({ it }) => it.remove())
 
