@@ -7,10 +7,12 @@
 //	hotswap-helper patch OLD           make the new file of OLD and a delta on stdin
 //	hotswap-helper sockets PID...      print the socket files of a program, PID, and of what it has started
 //	hotswap-helper unlink              remove the socket files, named on stdin, to which nobody is bound
+//	hotswap-helper launch STATE BINARY COMMAND [ARG...]    become COMMAND, BINARY or its wrapper; the keeper hears of what it binds
+//	hotswap-helper keep STATE BINARY AGENT SETTLE LIMIT    be the keeper of the program's ports
 //	hotswap-helper version             print the number of the protocol that it speaks
 //
 // It never calls the agent, nor the agent it: they meet in the files of the agent's state and in signals. state.go has the
-// files, lock.go who may write to BINARY-dev.part, put.go the upload.
+// files, lock.go who may write to BINARY-dev.part, put.go the upload, keep.go the ports that stay open over a swap.
 package main
 
 import (
@@ -26,6 +28,9 @@ import (
 const protocol = 2
 
 func main() {
+	if len(os.Args) > 4 && os.Args[1] == "launch" { // first: what it becomes inherits the signals that are ignored
+		os.Exit(launch(os.Args[2], os.Args[3], os.Args[4:]))
+	}
 	signal.Ignore(syscall.SIGPIPE) // a client that has gone must not keep the lock from being given back
 	os.Exit(obey(os.Args[1:]))
 }
@@ -53,6 +58,10 @@ func obey(args []string) int {
 	case verb == "unlink" && len(args) == 1:
 		dropSockets()
 		return 0
+	case verb == "keep" && len(args) == 6:
+		return keep(args[1], args[2], args[3], args[4], args[5])
+	case verb == "deputy" && len(args) == 1:
+		return standIn()
 	case verb == "version":
 		fmt.Println(protocol)
 		return 0
