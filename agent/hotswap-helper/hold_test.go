@@ -164,6 +164,7 @@ func holding(t *testing.T, body func(h *held)) {
 	if _, known := machineNumbers(); !known || !mayCopy() {
 		t.Skip("this machine's kernel, or its filter, does not let sockets be kept")
 	}
+	t.Parallel()
 	for _, mode := range []string{modeCopy, modeMake} {
 		mode := mode
 		t.Run(mode, func(t *testing.T) {
@@ -385,7 +386,7 @@ func TestConnectionsWaitForTheNextProgram(t *testing.T) {
 		time.Sleep(100 * time.Millisecond)
 		close(stop)
 		counts := <-done
-		if len(counts) != 2 || counts["v1"] == 0 || counts["v2"] < 100 {
+		if len(counts) != 2 || counts["v1"] == 0 || counts["v2"] < 20 {
 			h.Error(counts)
 		}
 		h.Log(counts)
@@ -506,7 +507,7 @@ func TestAProgramThatBindsNothingIsGivenLimit(t *testing.T) {
 		v1.listen("tcp", at)
 		v1.swapOut()
 		h.launch("v2")
-		h.refusedAfter(at, testLimit/2, testLimit+time.Second)
+		h.refusedAfter(at, testLimit, testLimit+3*time.Second)
 	})
 }
 
@@ -730,6 +731,7 @@ func TestADeputyThatIsKilledIsReplaced(t *testing.T) {
 		}
 		syscall.Kill(first[0], syscall.SIGKILL)
 		h.await("another deputy", 3*time.Second, func() bool { now := deputies(); return len(now) == 1 && now[0] != first[0] })
+		time.Sleep(200 * time.Millisecond) // it has been told
 		h.keeper.Process.Kill()
 		h.keeper.Wait()
 		if said := v1.tell("listen tcp " + at); said != "<nil>" {

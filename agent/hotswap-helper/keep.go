@@ -88,7 +88,9 @@ type keeper struct {
 	leaving bool
 	// first is how long the last run took to its first bind.
 	first time.Duration
-	said  string
+	// idle is since when nothing runs.
+	idle time.Time
+	said string
 	deputy
 }
 
@@ -482,6 +484,12 @@ func isOnlyByDefault() bool {
 
 // look drops the ports that nobody will ask for, or that the program has closed itself.
 func (k *keeper) look(now time.Time) {
+	r := k.current() // asked once: it may end meanwhile
+	if r != nil {
+		k.idle = time.Time{}
+	} else if k.idle.IsZero() {
+		k.idle = now
+	}
 	for _, p := range append([]*port{}, k.ports...) {
 		listens := isListening(p.fd)
 		if listens && !p.listens {
@@ -503,7 +511,7 @@ func (k *keeper) look(now time.Time) {
 			if p.orphaned.IsZero() {
 				p.orphaned = now
 			}
-			if now.After(k.deadline(p)) {
+			if now.After(k.deadline(p, r, now)) {
 				k.drop(p)
 			}
 		}
@@ -511,13 +519,14 @@ func (k *keeper) look(now time.Time) {
 }
 
 // deadline is until when a port is held that no process has: SETTLE after the first bind of the program that came after, or twice as
-// long as the one before took from its first bind to this one; LIMIT while no program comes, or none binds, or twice as long as
-// the one before took for that.
-func (k *keeper) deadline(p *port) time.Time {
-	r := k.current()
+// long as the one before took from its first bind to this one; while none binds, a little longer than LIMIT, after which the agent gives
+// a start up that shows no program, or twice as long as the one before took to its first bind; LIMIT while nothing runs.
+func (k *keeper) deadline(p *port, r *launched, now time.Time) time.Time {
 	switch {
 	case r == nil:
-		return p.orphaned.Add(k.limit)
+		return k.idle.Add(k.limit)
+	case k.asked: // it is being stopped
+		return now
 	case r.bound.After(p.orphaned):
 		return r.bound.Add(max(k.settle, 2*p.delay))
 	}
@@ -525,7 +534,7 @@ func (k *keeper) deadline(p *port) time.Time {
 	if r.at.After(from) {
 		from = r.at
 	}
-	return from.Add(max(k.limit, 2*k.first))
+	return from.Add(max(k.limit*3/2+time.Second, 2*k.first))
 }
 
 // learn asks the kernel for the address, once a socket listens.

@@ -357,6 +357,10 @@ func (s state) greeting() string {
 			said.WriteString(key + "=" + value + "\n")
 		}
 	}
+	if held, err := os.ReadFile(s.file("holds")); err == nil {
+		line, _, _ := strings.Cut(string(held), "\n")
+		fmt.Fprintf(&said, "holds=%s\n", line)
+	}
 	if words := strings.Fields(s.agent.first("wrapper")); len(words) > 0 && !s.hasTool(words[0]) {
 		said.WriteString("debugger=missing\n")
 	}
