@@ -25,6 +25,8 @@ export interface Plan {
   readonly term?: 'ignore' | 'default'
   readonly delay?: number
   readonly termCode?: number
+  readonly starts?: number
+  readonly serves?: string
   readonly listens?: string
   readonly owns?: string
 }

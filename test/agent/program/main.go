@@ -30,6 +30,8 @@ type plan struct {
 	Panics     bool     `json:"panics"`     // panics instead
 	Term       string   `json:"term"`       // "ignore" or "default": what TERM does, other than a clean end
 	Delay      float64  `json:"delay"`      // seconds that the clean end takes
+	Starts     float64  `json:"starts"`     // seconds that it takes before it serves
+	Serves     string   `json:"serves"`     // answers each connection to this TCP address with its version; TERM closes that first
 	Listens    string   `json:"listens"`    // listens on this unix socket, and leaves its file behind
 	TermCode   int      `json:"termCode"`   // exit code of the clean end
 	Owns       string   `json:"owns"`       // keeps a log of its own in this file: a line at the start, and one after the flood
@@ -91,6 +93,14 @@ func main() {
 		listener.(*net.UnixListener).SetUnlinkOnClose(false)
 		defer listener.Close()
 	}
+	var server net.Listener
+	if p.Serves != "" {
+		time.Sleep(seconds(p.Starts))
+		var err error
+		server, err = net.Listen("tcp", p.Serves)
+		check(err)
+		go serve(server, p.Version)
+	}
 	fmt.Printf("ready %s pid %d\n", p.Version, os.Getpid())
 	if p.Flood > 0 {
 		flood(p.Flood)
@@ -108,6 +118,10 @@ func main() {
 		case s := <-signals:
 			fmt.Printf("got %s %s\n", s, p.Version)
 			if s == syscall.SIGTERM {
+				if server != nil {
+					server.Close()
+					time.Sleep(20 * time.Millisecond) // what has been accepted
+				}
 				time.Sleep(seconds(p.Delay))
 				for n := len(signals); n > 0; n-- {
 					fmt.Printf("then got %s\n", <-signals)
@@ -116,6 +130,19 @@ func main() {
 				os.Exit(p.TermCode)
 			}
 		}
+	}
+}
+
+func serve(server net.Listener, version string) {
+	for {
+		connection, err := server.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			fmt.Fprintln(connection, version)
+			connection.Close()
+		}()
 	}
 }
 
