@@ -15,7 +15,7 @@ const about = {
     'PROD_IMAGE is the image of the production manifest, DEV_IMAGE the one that container-dev builds. If DEV_IMAGE is empty,\n' +
     'the image stays, and the agent is injected with tools of INJECT_IMAGE. Prints the path of the dev manifest. With -, reads\n' +
     'the manifest from standard input (helm template, kubectl kustomize, kubectl get -o yaml) and prints the dev manifest.\n' +
-    'Settings: PROD_IMAGE, DEV_IMAGE, INJECT_IMAGE, MANIFEST, MANIFEST_DEV, BINARY_PATH, DEBUG_PORT, DEBUG_WAIT, SETTLE, LIMIT in .env.',
+    'Settings: PROD_IMAGE, DEV_IMAGE, INJECT_IMAGE, MANIFEST, MANIFEST_DEV, BINARY_PATH, DEBUG_PORT, DEBUG_WAIT, SETTLE, LIMIT, HOLD in .env.',
 } as const
 
 await task(about, async ({ operands }) => {

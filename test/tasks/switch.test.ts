@@ -74,12 +74,13 @@ change('what follows -- are the arguments of the program, each as it is', async 
   assert.equal(JSON.parse(shown), [loop.bin, ...args])
 })
 
-change('SETTLE and LIMIT reach the agent', async (loop) => {
-  Object.assign(loop.env, { SETTLE: '0.25', LIMIT: '7.5' })
+change('SETTLE, LIMIT and HOLD reach the agent', async (loop) => {
+  Object.assign(loop.env, { SETTLE: '0.25', LIMIT: '7.5', HOLD: '0' })
   loop.installed(program({ version: 'v1', show: true }))
   await loop.up()
   const variables: unknown = await until('its environment', () => /^env (.*)$/m.exec(log(loop))?.[1]).then(JSON.parse)
   assert.ok(Array.isArray(variables) && variables.includes('SETTLE=0.25') && variables.includes('LIMIT=7.5'))
+  assert.ok(variables.includes('HOTSWAP_HOLD=0'))
 })
 
 change('switch-prod ends the agent and its program, which may clean up', async (loop) => {

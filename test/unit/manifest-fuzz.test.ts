@@ -33,6 +33,7 @@ const options = {
   debugPort: 2345,
   debugWait: false,
   settle: 0.5,
+  hold: true,
   limit: 20,
 }
 

@@ -17,6 +17,7 @@ const usual: DevOptions = {
   debugPort: 2345,
   debugWait: false,
   settle: 0.5,
+  hold: true,
   limit: 10,
 }
 
@@ -534,6 +535,15 @@ container('SETTLE and LIMIT are set where they differ from what the agent takes 
     '+        - name: HOTSWAP_LIMIT',
     "+          value: '20'",
   ])
+})
+
+container('HOLD is written where it is 0, whatever the program has of its own', () => {
+  const own = sh('        env: [{name: HOLD, value: x}]\n')
+  assert.not.match(containerLines(own).join('\n'), /HOTSWAP_HOLD/)
+  assert.is(
+    containerLines(own, { hold: false }).at(-1),
+    "+        env: [{name: HOTSWAP_HOLD, value: '0'}, {name: HOLD, value: x}]",
+  )
 })
 
 container('variables that the program has itself are no longer taken for those of the agent', () => {

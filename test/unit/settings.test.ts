@@ -90,6 +90,7 @@ test('what fits is taken', () => {
     ['debugLocalPort', 'DEBUG_LOCAL_PORT=4001', 4001],
     ['debugWait', 'DEBUG_WAIT=1', true],
     ['settle', 'SETTLE=1.25', 1.25],
+    ['hold', 'HOLD=0', false],
     ['goArch', 'export GO_ARCH = arm64  # a comment', 'arm64'],
     ['goArch', '\uFEFFGO_ARCH: "arm64"\r\n', 'arm64'],
   ]

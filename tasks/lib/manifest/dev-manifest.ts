@@ -26,14 +26,14 @@ const memory = join(root, '.hotswap', 'dev-manifests.json')
 
 /** What the generator gets from the settings. */
 export function optionsOf(chosen: Settings, file: string, { prodImage, devImage }: Images = chosen): DevOptions {
-  const { selector, container, binaryPath, debugPort, debugWait, settle, limit, imageTo, injectImage } = chosen
+  const { selector, container, binaryPath, debugPort, debugWait, settle, limit, hold, imageTo, injectImage } = chosen
   const inject = {
     image: injectImage,
     agent: readFileSync(join(root, 'agent', 'hotswap-dev'), 'utf8'),
     binaryChosen: binaryPath !== defaults().binaryPath,
   }
   return {
-    ...{ file, selector, container, prodImage, devImage, binaryPath, debugPort, debugWait, settle, limit },
+    ...{ file, selector, container, prodImage, devImage, binaryPath, debugPort, debugWait, settle, limit, hold },
     loaded: imageTo !== 'none' && imageTo !== 'push',
     inject: devImage === '' ? inject : undefined,
   }

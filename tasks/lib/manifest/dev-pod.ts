@@ -193,7 +193,7 @@ function probes({ path, fields }: Container): Change[] {
 }
 
 /** The agent's variables, where they are not what it takes by itself, or the container may have one of the old name. */
-function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Change[] {
+function planEnv({ path, fields }: Container, { settle, limit, hold }: DevOptions): Change[] {
   const env: unknown[] = Array.isArray(fields.env) ? fields.env : []
   const isDone = runsAgent(fields)
   const missing: { name: string; value: string }[] = []
@@ -201,9 +201,11 @@ function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Ch
   for (const [old, value, usual] of [
     ['SETTLE', settle, SETTLE],
     ['LIMIT', limit, LIMIT],
+    ['HOLD', hold ? 1 : 0, 1],
   ] as const) {
     const at = (name: string) => env.findIndex((variable) => isRecord(variable) && variable.name === name)
-    const [own, theirs] = [at(`HOTSWAP_${old}`), at(old)]
+    const hasOld = old !== 'HOLD'
+    const [own, theirs] = [at(`HOTSWAP_${old}`), hasOld ? at(old) : -1]
     const valueOf = (index: number) => valueAt(env, [index, 'value'])
     if (own >= 0) {
       // written by hand for the agent, where no other value is asked for
@@ -213,7 +215,7 @@ function planEnv({ path, fields }: Container, { settle, limit }: DevOptions): Ch
     }
     // an older dev manifest has the old name, and it works
     const isOld = isDone && theirs >= 0 && (value === usual || valueOf(theirs) === String(value))
-    if (isDone ? value !== usual && !isOld : value !== usual || theirs >= 0 || !isEmpty(fields.envFrom))
+    if (isDone ? value !== usual && !isOld : value !== usual || (hasOld && (theirs >= 0 || !isEmpty(fields.envFrom))))
       missing.push({ name: `HOTSWAP_${old}`, value: String(value) })
   }
   if (missing.length === 0) return changes

@@ -34,6 +34,8 @@ export interface DevOptions {
   /** Seconds, for the agent's environment. */
   readonly settle: number
   readonly limit: number
+  /** The program's ports stay open over a swap. */
+  readonly hold: boolean
 }
 
 export interface PodTemplate {

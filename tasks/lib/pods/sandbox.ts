@@ -29,7 +29,7 @@ import { clean, say, UserError } from '../frame/talk.ts'
 import { need } from '../frame/tools.ts'
 
 /** A sandbox: the folder that stands for a container's root, and what its agent is told. */
-export interface Sandbox extends Pick<Settings, 'binaryPath' | 'debugPort' | 'settle' | 'limit'> {
+export interface Sandbox extends Pick<Settings, 'binaryPath' | 'debugPort' | 'settle' | 'limit' | 'hold'> {
   /** Default: .hotswap/local. */
   readonly folder?: string
 }
@@ -127,6 +127,7 @@ async function startAlone(
         ...sandboxEnvironment(),
         SETTLE: String(sandbox.settle),
         LIMIT: String(sandbox.limit),
+        ...(sandbox.hold ? {} : { HOTSWAP_HOLD: '0' }),
         ...variables,
       },
     },

@@ -58,6 +58,8 @@ export interface Settings {
   readonly settle: number
   /** Seconds. */
   readonly limit: number
+  /** The program's ports stay open over a swap. */
+  readonly hold: boolean
 }
 
 /** An envalid specification that also carries its default as it stands in .env.example. */
@@ -158,6 +160,7 @@ const table = {
     'seconds to wait for a process that does not end, or for an upload that does not grow',
     seconds(0.5, 3600, '10'),
   ),
+  HOLD: row('1', "0: the program's ports close over a swap, as they do without the agent", oneOf('1', '0')),
 }
 
 /** Every key with its default and its meaning, in the order of .env.example and of the README. */
@@ -239,6 +242,7 @@ export function parse(envFile: string, environment: Readonly<Record<string, stri
       dlvVersion: values.DLV_VERSION,
       settle: values.SETTLE,
       limit: values.LIMIT,
+      hold: values.HOLD === '1',
     },
   }
 }

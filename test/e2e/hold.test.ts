@@ -1,0 +1,122 @@
+// Ports that stay open over a swap, in real pods: a client that connects again and again, and the same without holding beside it.
+import net from 'node:net'
+import * as assert from 'uvu/assert'
+import { suite } from '../lib/suite.ts'
+import { cluster, podIP, until } from './cluster.ts'
+import { production, project, ways, type Mode, type Project } from './project.ts'
+
+const every = 5 // ms between two connections
+
+/** One request on a connection of its own: nothing, or what went wrong. */
+const ask = (host: string) =>
+  new Promise<string>((resolve) => {
+    let said = ''
+    const socket = net.connect(8080, host, () => socket.write('GET / HTTP/1.0\r\n\r\n'))
+    socket.on('data', (chunk: Buffer) => (said += chunk.toString()))
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'error'))
+    socket.on('close', () => resolve(said.startsWith('HTTP/1.0 200') ? '' : 'no answer'))
+  })
+
+/** A client until it is ended: how many asked, what went wrong how often, and how long one waited at most. */
+function client(host: string) {
+  const failed: Record<string, number> = {}
+  const open = new Set<Promise<void>>()
+  let asked = 0
+  let longest = 0
+  const one = async () => {
+    const began = Date.now()
+    const why = await ask(host)
+    asked++
+    if (why !== '') failed[why] = (failed[why] ?? 0) + 1
+    longest = Math.max(longest, Date.now() - began)
+  }
+  const timer = setInterval(() => {
+    const asking = one().finally(() => open.delete(asking))
+    open.add(asking)
+  }, every)
+  return async () => {
+    clearInterval(timer)
+    await Promise.all(open)
+    return { asked, failed, longest }
+  }
+}
+
+const status = async (it: Project) =>
+  JSON.parse((await it.run('status-dev', ['--json'])).stdout) as {
+    pod: string
+    pid: number
+    holds: string
+    run: string
+  }
+
+/** Swaps, a KILL, a crash that is rolled back: what one client meets. */
+async function eventful(it: Project, how: string, debug: boolean) {
+  const build = debug ? 'build-debug' : 'build'
+  const tag = `${how}${debug ? ', under Delve' : ''}`
+  it.edit(`${tag} 0 `)
+  await it.run(build)
+  await it.run('deploy-dev') // of a helper that has only just come the next start knows
+  const [pod = ''] = await it.pods()
+  const host = await podIP(it.namespace, pod)
+  await until('an answer', 30, async () => (await ask(host)) === '')
+  const main = it.checkout.read('examples/hello/main.go')
+  const end = client(host)
+  for (const n of [1, 2]) {
+    it.edit(`${tag} ${n} `)
+    await it.run(build)
+    await it.run('deploy-dev')
+  }
+  const good = it.checkout.read('examples/hello/main.go')
+  it.checkout.file(
+    'examples/hello/main.go',
+    good.replace('func main() {', 'func main() {\n\tif true {\n\t\tos.Exit(3)\n\t}'),
+  )
+  assert.not.equal(it.checkout.read('examples/hello/main.go'), main)
+  await it.run(build)
+  await it.run('deploy-dev', [], { code: 1 })
+  it.checkout.file('examples/hello/main.go', good)
+  const { pid, run } = await status(it)
+  assert.is(run, debug ? 'wrapped' : 'plain')
+  await it.sh(pod, `kill -KILL ${pid}`)
+  await until('the program after a KILL', 60, async () => {
+    const now = await status(it)
+    return now.pid !== undefined && now.pid !== pid
+  })
+  await until('an answer', 30, async () => (await ask(host)) === '')
+  const met = await end()
+  process.stderr.write(`\nmeasured: ${it.mode.title}, ${tag}: ${JSON.stringify(met)}\n`)
+  return met
+}
+
+const titles = (mode: Mode) => (mode.inject ? `${mode.title}, PodSecurity restricted with RuntimeDefault` : mode.title)
+
+for (const mode of ways) {
+  const hold = suite<{ it: Project }>(`ports that stay open: ${titles(mode)}`)
+  hold.before(async (context) => {
+    context.it = await project('hold', mode)
+    await production(context.it)
+  })
+  hold.after(async ({ it }) => it.remove())
+
+  hold('nobody is refused over swaps, a rollback and a KILL, plain and under Delve', async ({ it }) => {
+    if (!(await cluster()).owned) return // the pods of another cluster cannot be reached
+    if (!mode.inject) await it.run('container-dev')
+    await it.run('switch-dev')
+    for (const debug of [false, true]) {
+      const { failed } = await eventful(it, 'held', debug)
+      assert.match((await status(it)).holds, /:8080\b/)
+      assert.equal(failed, {})
+    }
+  })
+
+  hold('with HOLD=0 they are refused, and status says why', async ({ it }) => {
+    if (!(await cluster()).owned) return
+    it.set({ HOLD: '0' })
+    await it.run('switch-dev')
+    const { failed } = await eventful(it, 'not held', false)
+    assert.is((await status(it)).holds, 'no (HOLD=0)')
+    assert.ok((failed.ECONNREFUSED ?? 0) > 0)
+  })
+
+  hold.run()
+}
