@@ -36,6 +36,7 @@ const wide = [
   'RESTARTS',
   'BY',
   'DEPLOYED',
+  'HOLDS',
   'REASON',
 ] as const
 type Cells = Readonly<Record<(typeof wide)[number], string>>
@@ -101,6 +102,7 @@ function row(pod: Pod, receipt: Receipt, built: string | undefined): Cells {
     RESTARTS: `${value('restarts')}${own}`,
     BY: value('by'),
     DEPLOYED: value('deployed'),
+    HOLDS: value('holds'),
     REASON: reasonOf(receipt) || '-',
   }
 }

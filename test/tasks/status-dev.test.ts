@@ -23,8 +23,8 @@ status('shows what runs as a table', async (loop) => {
     )
   const all = (local: string) =>
     table(
-      'POD    CONTAINER  AGENT  RESULT   VERSION  SHA256    LOCAL  SINCE                 MODE   RESTARTS  BY  DEPLOYED  REASON\n' +
-        `local  -          0.1.0  running  -        ${short(v1)}  ${local.padEnd(5)}  ${time}  plain  0         -   -         -\n`,
+      'POD    CONTAINER  AGENT  RESULT   VERSION  SHA256    LOCAL  SINCE                 MODE   RESTARTS  BY  DEPLOYED  HOLDS                                    REASON\n' +
+        `local  -          0.1.0  running  -        ${short(v1)}  ${local.padEnd(5)}  ${time}  plain  0         -   -         no (the program listens on no TCP port)  -\n`,
     )
   assert.equal(await loop.task('status-dev'), shown('no'))
   assert.equal(await loop.task('status-dev', ['--wide']), all('no'))
@@ -77,7 +77,10 @@ status('shows version and sender of what was deployed, and when', async (loop) =
   const { by = '' } = loop.receipt()
   const { stdout } = await loop.task('status-dev', ['--wide'])
   assert.match(by, /^\S+@\S+$/)
-  assert.match(stdout, new RegExp(`\nlocal .* running +v1-3-gabc +${short(v2)} +yes .* ${by} +${time} +-\n$`))
+  assert.match(
+    stdout,
+    new RegExp(`\nlocal .* running +v1-3-gabc +${short(v2)} +yes .* ${by} +${time} +no \\(.*\\) +-\n$`),
+  )
   const { local, mode, deployed } = JSON.parse((await loop.task('status-dev', ['--json'])).stdout)
   assert.equal({ local, mode, deployed }, { local: true, mode: 'plain', deployed: time })
 })
@@ -103,7 +106,10 @@ status('shows a program that has crashed, and why', async (loop) => {
   assert.equal({ code, stderr }, { code: 0, stderr: `${where}local | line 1 of 2\nlocal | line 2 of 2\n` })
   assert.match(stdout, /\nlocal +crashed( +-){2} +no( +-){2}\n  exit status 3\n$/)
   const wide = (await loop.task('status-dev', ['--wide'])).stdout
-  assert.match(wide, /\nlocal +- +\S+ +crashed( +-){2} +no( +-){2} +\d+( +-){2} +exit status 3\n$/)
+  assert.match(
+    wide,
+    /\nlocal +- +\S+ +crashed( +-){2} +no( +-){2} +\d+( +-){2} +no \(the program listens on no TCP port\) +exit status 3\n$/,
+  )
   const { result, pid, reason, log } = JSON.parse((await loop.task('status-dev', ['--json'])).stdout)
   assert.equal({ result, pid, reason }, { result: 'crashed', pid: undefined, reason: 'exit status 3' })
   assert.equal(log, ['line 1 of 2', 'line 2 of 2'])
@@ -136,6 +142,7 @@ status('--json gives the whole receipt as one line', async (loop) => {
     writable: 'yes',
     logfile: 'DIR/.hotswap/local/hotswap-dev-hello.log',
     log: [],
+    holds: 'no (the program listens on no TCP port)',
     ...(which('setsid') ? {} : { group: 'no' }),
   })
 })

@@ -13,7 +13,11 @@ const env = { ...process.env, CGO_ENABLED: '0', GOWORK: 'off', GOFLAGS: '' }
 
 for (const verb of ['vet', 'test -parallel=8'])
   test(`go ${verb} of the helper`, () => {
-    const { status, stdout, stderr } = spawnSync('go', [...verb.split(' '), '.'], { cwd: source, env, encoding: 'utf8' })
+    const { status, stdout, stderr } = spawnSync('go', [...verb.split(' '), '.'], {
+      cwd: source,
+      env,
+      encoding: 'utf8',
+    })
     assert.is(status, 0, stdout + stderr)
   })
 

@@ -63,7 +63,20 @@ export function greetingChecks(pod: Pod, plan: CheckPlan, { values, log }: Recei
     ? finding('decoders', 'note', 'none yet - the helper, which receives uploads, is sent when it is needed', pod.name)
     : finding('decoders', 'ok', value('decodes'), pod.name)
   const { result, found: how, remedy } = programState(receipt)
-  return [...judged, finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name), decoders]
+  const program = finding('program', result, `${how}${remedy === '' ? '' : ` - ${remedy}`}`, pod.name)
+  return [...judged, program, decoders, portsCheck(pod, value('holds'))]
+}
+
+/** What stays open over a swap; that nothing does is no fault. */
+function portsCheck(pod: Pod, holds: string): Finding {
+  const [, why] = /^no \((.*)\)$/.exec(holds) ?? []
+  if (holds === '') return finding('ports', 'skipped', 'its agent does not say what stays open over a swap', pod.name)
+  if (why === undefined) return finding('ports', 'ok', `${holds} stays open over a swap`, pod.name)
+  const asMeant = why === 'HOLD=0' || why.startsWith('the program listens')
+  const none = `none stays open over a swap: ${why}`
+  return asMeant
+    ? finding('ports', 'ok', none, pod.name)
+    : finding('ports', 'note', `${none} - see docs/ports.md`, pod.name)
 }
 
 /** What the pod said when it was asked. */

@@ -112,6 +112,7 @@ async function startAlone(
   }
   await helper(hostArch()) // what cannot be built is said before anything runs
   mkdirSync(dirname(binary), { recursive: true })
+  await placeHelper(binary) // the program's first ports are to stay open too
   const errors = join(folder, 'agent.err')
   const stderr = openSync(errors, 'w')
   const child = spawn(
@@ -171,8 +172,9 @@ function spokenBy(binary: string): number {
 /** Links the helper where the agent of a sandbox looks for it: it need not be sent. */
 async function placeHelper(binary: string): Promise<void> {
   const made = await helper(hostArch())
-  const path = join(stateOf(binary) ?? '', 'bin', helperName(made))
-  if (stateOf(binary) === undefined || existsSync(path)) return
+  const folder = stateOf(binary) ?? join(dirname(binary), `.hotswap-${basename(binary)}`)
+  const path = join(folder, 'bin', helperName(made))
+  if (existsSync(path)) return
   try {
     mkdirSync(dirname(path), { recursive: true, mode: 0o700 })
     const part = join(dirname(path), `.helper.${process.pid}`)
