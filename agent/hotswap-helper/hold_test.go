@@ -63,6 +63,10 @@ func program(name string) {
 	signal.Notify(signals, syscall.SIGTERM)
 	go func() {
 		<-signals
+		if strings.HasPrefix(name, "lingers") { // and accepts
+			time.Sleep(500 * time.Millisecond)
+			os.Exit(0)
+		}
 		for _, l := range listeners {
 			l.Close()
 		}
@@ -412,6 +416,36 @@ func TestAKilledProgramsConnectionsWait(t *testing.T) {
 	})
 }
 
+func TestAProgramThatIsAskedToEndGetsNoMoreConnections(t *testing.T) {
+	holding(t, func(h *held) {
+		at := "127.0.0.1:" + free()
+		for n := 0; n < 3; n++ { // each time the port is another's socket
+			v1 := h.launch("lingers" + strconv.Itoa(n))
+			v1.listen("tcp", at)
+			h.answers(at, "lingers"+strconv.Itoa(n))
+			h.keeper.Process.Signal(syscall.SIGUSR1)
+			time.Sleep(20 * time.Millisecond)
+			v1.Process.Signal(syscall.SIGTERM)
+			got := make(chan string, 50)
+			for i := 0; i < 50; i++ {
+				go func() { name, err := ask(at, 5*time.Second); got <- fmt.Sprint(name, err) }()
+			}
+			v1.Wait()
+			v2 := h.launch("v2")
+			v2.listen("tcp", at)
+			for i := 0; i < 50; i++ {
+				if said := <-got; said != "v2<nil>" {
+					h.Error(n, said)
+				}
+			}
+			if said := v2.tell("listen tcp " + at); !strings.HasSuffix(said, "address already in use") {
+				h.Error("twice in one program:", said)
+			}
+			v2.swapOut()
+		}
+	})
+}
+
 func TestAllAddressesAreHeld(t *testing.T) {
 	holding(t, func(h *held) {
 		one, two, three, four := free(), free(), free(), free()
@@ -425,8 +459,11 @@ func TestAllAddressesAreHeld(t *testing.T) {
 			{"tcp4", "127.0.0.1:" + four, "127.0.0.1:" + four},
 		}
 		v1 := h.launch("v1")
-		for _, one := range all {
+		for i, one := range all {
 			v1.listen(one[0], one[1])
+			if i == 0 {
+				time.Sleep(time.Second) // the others of the next program are waited for as long again
+			}
 		}
 		v1.swapOut()
 		got := make(chan string, len(all))

@@ -23,6 +23,8 @@ const (
 	often  = 100 * time.Millisecond
 	seldom = 700 * time.Millisecond
 	misses = 2
+
+	backlog = 1 << 16 // the kernel takes net.core.somaxconn
 )
 
 // A process is named for good by its pid and start.
@@ -61,8 +63,10 @@ type port struct {
 	// owner has it under descriptor; any process of the program may, see holder.
 	owner      process
 	descriptor int
-	listens    bool
-	misses     int
+	// shared: the program has asked for SO_REUSEPORT itself.
+	shared  bool
+	listens bool
+	misses  int
 	// delay is how long after its first bind the program bound this one.
 	delay time.Duration
 	// orphaned is since when no process has it.
@@ -216,6 +220,7 @@ func (k *keeper) obey(alarm int) {
 	for _, word := range words[:max(n, 0)] {
 		if word == 'U' {
 			k.asked = true
+			k.divert()
 			continue
 		}
 		k.leaving = true
@@ -374,7 +379,8 @@ func (k *keeper) bind(r *launched, id uint64, p *port, path string) bool {
 			return false
 		}
 		only, _ := syscall.GetsockoptInt(fd, syscall.IPPROTO_IPV6, ipv6Only)
-		p.fd, p.only = fd, only != 0
+		reuse, _ := syscall.GetsockoptInt(fd, syscall.SOL_SOCKET, reusePort)
+		p.fd, p.only, p.shared = fd, only != 0, reuse != 0
 	} else {
 		p.only = k.takeOption(p, ipv6Only, p.family == syscall.AF_INET6 && isOnlyByDefault())
 	}
@@ -432,6 +438,9 @@ func give(r *launched, id uint64, kept, to *port, path string) bool {
 		return false
 	}
 	answer(r.listener, id, 0)
+	if !kept.shared {
+		syscall.SetsockoptInt(kept.fd, syscall.SOL_SOCKET, reusePort, 0) // see divert
+	}
 	kept.owner, kept.descriptor, kept.delay = to.owner, to.descriptor, to.delay
 	kept.orphaned, kept.misses = time.Time{}, 0
 	return true
@@ -443,6 +452,12 @@ func (p *port) make(reuse bool) error {
 	if strings.HasPrefix(p.protocol, "MPTCP") {
 		protocol = 262
 	}
+	p.shared = reuse
+	return p.open(protocol, reuse)
+}
+
+// open makes the socket, and binds it.
+func (p *port) open(protocol int, reuse bool) error {
 	fd, err := syscall.Socket(p.family, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, protocol)
 	if err != nil {
 		return err
@@ -535,6 +550,26 @@ func (k *keeper) deadline(p *port, r *launched, now time.Time) time.Time {
 		from = r.at
 	}
 	return from.Add(max(k.limit*3/2+time.Second, 2*k.first))
+}
+
+// divert gives each port a second socket, for the next program, to which all new connections come: the old program, which is being
+// asked to end, gets no more of them, and can lose none. If the kernel does not let it, the next program gets the old socket.
+func (k *keeper) divert() {
+	for _, p := range k.ports {
+		if p.shared || !p.listens || !k.holder(p) {
+			continue
+		}
+		next := *p
+		syscall.SetsockoptInt(p.fd, syscall.SOL_SOCKET, reusePort, 1)
+		next.fd = -1
+		if next.open(0, true) != nil || syscall.Listen(next.fd, backlog) != nil || lead(next.fd) != nil {
+			next.close()
+			syscall.SetsockoptInt(p.fd, syscall.SOL_SOCKET, reusePort, 0)
+			continue
+		}
+		p.close()
+		p.fd, p.inode = next.fd, next.inode
+	}
 }
 
 // learn asks the kernel for the address, once a socket listens.

@@ -154,6 +154,18 @@ func putUnder(listener int, id uint64, file, descriptor, flags int) error {
 	return ioctl(listener, notifAddfd, unsafe.Pointer(&add))
 }
 
+// lead has all new connections come to the second of two sockets that share a port.
+func lead(fd int) error {
+	const attachReuseportFilter = 51
+	filter := [1]syscall.SockFilter{{Code: 0x06, K: 1}} // the second
+	program := syscall.SockFprog{Len: 1, Filter: &filter[0]}
+	_, _, err := syscall.RawSyscall6(syscall.SYS_SETSOCKOPT, uintptr(fd), syscall.SOL_SOCKET, attachReuseportFilter, uintptr(unsafe.Pointer(&program)), unsafe.Sizeof(program), 0)
+	if err != 0 {
+		return err
+	}
+	return nil
+}
+
 // --- others' files ---
 
 // copyOf is another process's file, under a descriptor of our own.
