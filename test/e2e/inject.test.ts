@@ -71,7 +71,7 @@ inject('an object that a chart installed: five dev pods within 30 s, and back ex
 inject('kubectl reads the very script out of a manifest of any style', async ({ it }) => {
   const options = {
     ...{ file: 'm.yml', prodImage: 'hello', devImage: '', loaded: false, binaryPath: '/usr/local/bin/hello' },
-    ...{ debugPort: 2345, debugWait: false, settle: 0.5, limit: 10 },
+    ...{ debugPort: 2345, debugWait: false, settle: 0.5, limit: 10, hold: true },
     inject: { image: 'busybox', agent: script, binaryChosen: true },
   }
   for (const [title, text] of shapes)
