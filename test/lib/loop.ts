@@ -273,6 +273,17 @@ export class Loop {
 
   carriers = () => proc.carriers(`HOTSWAP_TEST_DIR=${this.dir}`)
 
+  /** The commands of what runs of the copy, but for the agent with its helper, and its program, which stay. */
+  strangers = () =>
+    this.carriers()
+      .map(proc.commandLine)
+      .filter(
+        (command) =>
+          !/agent\/hotswap-dev|hotswap-helper\S* (?:keep|deputy)\b|\/hello$|^(?:sleep [01.]+|(?:tee|dd)\b.*)$/.test(
+            command,
+          ),
+      )
+
   private processes = () => this.carriers().map((pid) => `${pid} ${proc.commandLine(pid)}`)
 
   /** Ends the agent as switch-prod does, and demands that nothing runs on. */

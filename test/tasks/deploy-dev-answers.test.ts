@@ -77,7 +77,7 @@ for (const [title, table] of Object.entries(groups))
     for (const [what, put, said] of table) {
       loop.disguised('put', put)
       assert.equal(await loop.task('deploy-dev', [], { env }), said, `what ${what}`)
-      const left = () => loop.carriers().filter((process) => /sleep 300|put/.test(proc.commandLine(process)))
+      const left = () => loop.carriers().filter((process) => /sleep 300|\bput\b/.test(proc.commandLine(process)))
       // a shell that is killed leaves it behind
       if (put === 'sleep 300') left().forEach((process) => proc.kill(process))
       await until(`nothing is left of what ${what}`, () => left().length === 0)

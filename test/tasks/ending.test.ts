@@ -2,7 +2,6 @@
 import { spawnSync } from 'node:child_process'
 import * as assert from 'uvu/assert'
 import { program } from '../agent/fixtures.ts'
-import * as proc from '../agent/proc.ts'
 import { freePort } from '../../tasks/lib/frame/free-port.ts'
 import { cases, until, type Loop } from '../lib/loop.ts'
 import { pace } from '../lib/pace.ts'
@@ -71,15 +70,10 @@ function onACluster(loop: Loop): void {
   loop.copy.fake('kubectl', `case $* in *view*) echo '${JSON.stringify(view)}' ;; *) exec sleep 1000 ;; esac`)
 }
 
-/** What runs of the copy, but for the agent and its program, which stay. */
-const left = (loop: Loop) =>
-  loop
-    .carriers()
-    .map(proc.commandLine)
-    .filter((command) => !/agent\/hotswap-dev|\/hello$|^sleep [01.]+$|^tee|^dd/.test(command))
-
 const isOver = (loop: Loop) =>
-  until('nothing of it is left', () => left(loop).length === 0, 15).catch(() => assert.equal(left(loop), []))
+  until('nothing of it is left', () => loop.strangers().length === 0, 15).catch(() =>
+    assert.equal(loop.strangers(), []),
+  )
 
 for (const [name, says] of long)
   for (const signal of name === 'dev' ? (['SIGTERM', 'SIGHUP', 'SIGKILL'] as const) : (['SIGTERM'] as const))
