@@ -175,6 +175,33 @@ hold('a keeper that is killed is said once; the program goes on, and the next st
   assert.equal((await end()).failed, {})
 })
 
+hold('the keeper and its deputy take little memory, and no time at rest', async (box) => {
+  const port = await freePort()
+  const serves = `127.0.0.1:${port}`
+  await box.serving({ serves })
+  await box.put({ version: 'v2', serves })
+  await held(box, port)
+  const both = box.carriers().filter((one) => / (keep|deputy)\b/.test(proc.commandLine(one)))
+  assert.is(both.length, 2)
+  const said = (pid: number, file: string, pattern: RegExp) =>
+    Number(pattern.exec(fs.readFileSync(`/proc/${pid}/${file}`, 'utf8'))?.[1])
+  const ran = (pid: number) =>
+    fs
+      .readdirSync(`/proc/${pid}/task`)
+      .map((thread) => said(pid, `task/${thread}/schedstat`, /^(\d+)/))
+      .reduce((a, b) => a + b, 0) / 1e6 // ms
+  const before = both.map(ran)
+  const began = Date.now()
+  await pause(4)
+  const share = both.map((pid, i) => (ran(pid) - (before[i] ?? 0)) / (Date.now() - began))
+  const shares = both.map((pid) => said(pid, 'smaps_rollup', /^Pss:\s+(\d+) kB$/m))
+  const resident = both.map((pid) => said(pid, 'status', /^VmRSS:\s+(\d+) kB$/m))
+  assert.ok((shares[0] ?? NaN) + (shares[1] ?? NaN) < 6000, `${shares.join(' + ')} kB`)
+  for (const kB of resident) assert.ok(kB < 6000, `${kB} kB`)
+  for (const part of share) assert.ok(part < 0.01, `${part * 100} % of a processor`)
+  process.stdout.write(`${box.shell.name}: RSS ${resident}, PSS ${shares} kB, ${share.map((part) => part * 100)} %\n`)
+})
+
 hold('a port that the new program does not bind is refused', async (box) => {
   const [one, two] = [await freePort(), await freePort()]
   await box.serving({ serves: `127.0.0.1:${one}` })
