@@ -11,7 +11,7 @@ import { leftOutWords } from './lib/pods/pod-list.ts'
 import type { Pod } from './lib/pods/target.ts'
 import { equipper } from './lib/delivery/pod-tool.ts'
 import { progress } from './lib/frame/progress.ts'
-import { binaryWords } from './lib/protocol/receipt.ts'
+import { binaryWords, waited, waitWords } from './lib/protocol/receipt.ts'
 import { settings } from './lib/settings/settings.ts'
 import { task } from './lib/frame/task.ts'
 import { print, say, UserError } from './lib/frame/talk.ts'
@@ -83,10 +83,14 @@ await task(about, async ({ flags }) => {
 
   function line({ pod, sent, receipt, ms }: Delivery): string {
     const bytes = sent === 0 ? 'already running' : `${size(sent)} of ${size(parcel.bytes.length)}`
-    return [`${pod}: ${bytes}`, `pid ${receipt.values.get('pid')}`, binaryWords(receipt), seconds(ms)].join('  ')
+    const waits = sent === 0 ? undefined : waited(receipt)
+    const words = [`${pod}: ${bytes}`, `pid ${receipt.values.get('pid')}`, binaryWords(receipt), seconds(ms)]
+    return [...words, ...(waits === undefined ? [] : [waitWords(waits)])].join('  ')
   }
 
-  function record({ pod, sent, receipt: { values }, ms, from }: Delivery) {
+  function record({ pod, sent, receipt, ms, from }: Delivery) {
+    const { values } = receipt
+    const waits = sent === 0 ? undefined : waited(receipt)
     return {
       pod,
       result: sent === 0 ? 'already' : 'running',
@@ -96,6 +100,7 @@ await task(about, async ({ flags }) => {
       version: values.get('version') ?? '',
       sha256: values.get('sha256') ?? '',
       seconds: Math.round(ms) / 1000,
+      ...(waits === undefined ? {} : { waited: waits.connections, longestWait: waits.seconds }),
       ...(from === undefined ? {} : { from: from.by }),
     }
   }

@@ -69,8 +69,8 @@ type port struct {
 	misses  int
 	// delay is how long after its first bind the program bound this one.
 	delay time.Duration
-	// orphaned is since when no process has it.
-	orphaned time.Time
+	// seen is when a process was last known to have it; orphaned, since when none has it.
+	seen, orphaned time.Time
 }
 
 // An option is what a program has asked of a socket before it binds it.
@@ -269,6 +269,7 @@ func (k *keeper) enlist(guest int) {
 	r := &launched{process: processOf(int(who.Pid)), listener: listener, exe: fileOf(string(message)), at: time.Now()}
 	k.runs = append(k.runs, r)
 	k.asked = false
+	os.Remove("waited")
 	k.deputy.know(r)
 	k.summon() // before the program can call
 	sendWith(guest, []byte("listening"), -1)
@@ -393,7 +394,9 @@ func (k *keeper) bind(r *launched, id uint64, p *port, path string) bool {
 		k.drop(old)
 	}
 	if kept := k.clear(p); kept != nil {
+		waited := waiting(kept.fd)
 		if give(r, id, kept, p, path) {
+			k.noteWaits(kept, waited)
 			p.close()
 			return true
 		}
@@ -444,6 +447,21 @@ func give(r *launched, id uint64, kept, to *port, path string) bool {
 	kept.owner, kept.descriptor, kept.delay = to.owner, to.descriptor, to.delay
 	kept.orphaned, kept.misses = time.Time{}, 0
 	return true
+}
+
+// noteWaits writes down how many connections have waited for a program, and for how long at most: PID CONNECTIONS HUNDREDTHS.
+func (k *keeper) noteWaits(p *port, connections int) {
+	if connections == 0 {
+		return
+	}
+	longest := int(time.Since(p.seen) / (10 * time.Millisecond))
+	said, _ := os.ReadFile("waited")
+	if words := strings.Fields(string(said)); len(words) == 3 && words[0] == strconv.Itoa(p.owner.pid) { // on another port
+		before, _ := strconv.Atoi(words[1])
+		longer, _ := strconv.Atoi(words[2])
+		connections, longest = connections+before, max(longest, longer)
+	}
+	state{at: "."}.save("waited", strconv.Itoa(p.owner.pid)+" "+strconv.Itoa(connections)+" "+strconv.Itoa(longest)+"\n")
 }
 
 // make is for a keeper that may copy nothing.
@@ -512,7 +530,7 @@ func (k *keeper) look(now time.Time) {
 		}
 		switch {
 		case k.holder(p):
-			p.misses, p.orphaned = 0, time.Time{}
+			p.misses, p.seen, p.orphaned = 0, now, time.Time{}
 			if p.listens && !listens { // shut down
 				k.drop(p)
 			}
@@ -568,7 +586,7 @@ func (k *keeper) divert() {
 			continue
 		}
 		p.close()
-		p.fd, p.inode = next.fd, next.inode
+		p.fd, p.inode, p.seen = next.fd, next.inode, time.Now()
 	}
 }
 

@@ -166,6 +166,18 @@ func lead(fd int) error {
 	return nil
 }
 
+// waiting is how many connections nobody has accepted yet: tcpi_unacked of struct tcp_info, if a socket listens.
+func waiting(fd int) int {
+	const unacked = 24
+	var info [104]byte
+	size := uint32(len(info))
+	_, _, err := syscall.RawSyscall6(syscall.SYS_GETSOCKOPT, uintptr(fd), syscall.IPPROTO_TCP, syscall.TCP_INFO, uintptr(unsafe.Pointer(&info)), uintptr(unsafe.Pointer(&size)), 0)
+	if err != 0 {
+		return 0
+	}
+	return int(binary.NativeEndian.Uint32(info[unacked:]))
+}
+
 // --- others' files ---
 
 // copyOf is another process's file, under a descriptor of our own.

@@ -322,6 +322,11 @@ func (s state) now(withLog bool) string {
 	if runs {
 		sum, proof := s.sumOfRunning(r)
 		said.WriteString("sha256=" + sum + "\nproof=" + proof + "\n")
+		held, _ := os.ReadFile(s.file("waited"))
+		if words := strings.Fields(string(held)); len(words) == 3 && words[0] == r.pid {
+			longest, _ := strconv.Atoi(words[2])
+			fmt.Fprintf(&said, "waited=%s %d.%02d\n", words[1], longest/100, longest%100)
+		}
 	}
 	return said.String()
 }

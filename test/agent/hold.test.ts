@@ -103,10 +103,13 @@ hold('with HOLD=0 connections are refused, and status says why', async (box) => 
 hold('a program that must be killed hands its port on as well', async (box) => {
   const port = await freePort()
   const serves = `127.0.0.1:${port}`
-  await box.serving({ serves, term: 'ignore' }, { env: { LIMIT: '1.5' } })
+  await box.serving({ serves, term: 'ignore' }, { env: { LIMIT: '3' } })
   await held(box, port)
   const end = client(port)
-  assert.is((await box.put({ version: 'v2', serves, starts: 0.3 })).receipt.result, 'running')
+  const { receipt } = await box.put({ version: 'v2', serves, starts: 0.1 })
+  assert.is(receipt.result, 'running')
+  const [, connections = '', longest = ''] = /^(\d+) (\d+\.\d\d)$/.exec(receipt.waited ?? '') ?? []
+  assert.ok(Number(connections) > 10 && Number(longest) > 0.1, receipt.waited)
   await until(async () => (await ask(port)) === 'v2', 10, 'it answers')
   assert.equal((await end()).failed, {})
 })
@@ -157,7 +160,7 @@ hold('crashed for good: connections are refused after LIMIT', async (box) => {
 hold('a keeper that is killed is said once; the program goes on, and the next start holds again', async (box) => {
   const port = await freePort()
   const serves = `127.0.0.1:${port}`
-  const { agent, pid } = await box.serving({ serves })
+  const { agent, pid } = await box.serving({ serves }, { env: { LIMIT: '10' } })
   await held(box, port)
   const keeper = box.carriers().find((one) => / keep\b/.test(proc.commandLine(one))) ?? 0
   proc.kill(keeper)

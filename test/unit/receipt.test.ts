@@ -2,7 +2,7 @@ import { Readable } from 'node:stream'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { header } from '../../tasks/lib/delivery/put.ts'
-import { binaryWords, receipts } from '../../tasks/lib/protocol/receipt.ts'
+import { binaryWords, receipts, waited, waitWords } from '../../tasks/lib/protocol/receipt.ts'
 import { table } from '../../tasks/lib/frame/words.ts'
 
 interface Block {
@@ -168,6 +168,14 @@ test('columns of a table are as wide as their widest cell', () => {
     ['POD    RESULT', 'local  running', 'a      -'],
   )
   assert.equal(table([]), [])
+})
+
+test('how many connections have waited, and for how long at most', () => {
+  const of = (text: string) => waited({ values: new Map([['waited', text]]), log: [] })
+  assert.equal(of('3 0.41'), { connections: 3, seconds: 0.41 })
+  for (const text of ['', '3', 'x 0.41', '3 0.4']) assert.is(of(text), undefined)
+  assert.is(waitWords({ connections: 1, seconds: 1 }), '1 connection waited, 1.00 s at most')
+  assert.is(waitWords({ connections: 3, seconds: 0.4 }), '3 connections waited, 0.40 s at most')
 })
 
 test.run()

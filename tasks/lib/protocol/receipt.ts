@@ -67,6 +67,23 @@ export function binaryWords({ values }: Receipt): string {
   return [values.get('version') ?? '', (values.get('sha256') ?? '').slice(0, 8)].filter((word) => word !== '').join(' ')
 }
 
+/** How many connections have waited for the new program, and for how many seconds at most; undefined if it is not known. */
+export function waited({ values }: Receipt): { readonly connections: number; readonly seconds: number } | undefined {
+  const [, connections, seconds] = /^(\d+) (\d+\.\d\d)$/.exec(values.get('waited') ?? '') ?? []
+  return connections === undefined ? undefined : { connections: Number(connections), seconds: Number(seconds) }
+}
+
+/** `3 connections waited, 0.41 s at most` */
+export function waitWords({
+  connections,
+  seconds,
+}: {
+  readonly connections: number
+  readonly seconds: number
+}): string {
+  return `${connections} connection${connections === 1 ? '' : 's'} waited, ${seconds.toFixed(2)} s at most`
+}
+
 /** The version of an agent and the number of its protocol, as it says them: `0.1.0 1`; empty and NaN if it does not. */
 export function agentVersion({ values }: Receipt): { readonly version: string; readonly protocol: number } {
   const [version = '', number] = (values.get('agent') ?? '').split(' ')
