@@ -773,6 +773,15 @@ for (const [title, text, hidden] of shapes)
       for (const [comment] of text.matchAll(/# .*/g)) assert.ok(made.includes(comment), `${comment} went`)
     })
 
+injection('has its agent once where two workloads share the metadata of their pods', () => {
+  const item = (metadata: string) => `- ${workload(metadata).replaceAll('\n', '\n  ').trimEnd()}\n`
+  const options = { ...usual, devImage: '', inject: { ...inject, agent: script } }
+  const items = item('    metadata: &m\n      labels:\n        app: a\n') + item('    metadata: *m\n')
+  const { text } = generate(`apiVersion: v1\nkind: List\nitems:\n${items}`, options)
+  assert.equal(scriptsOf([parse(text) as Workload]), [script, script])
+  assert.is(text.split('hotswap-dev/script: |').length, 2)
+})
+
 injection('has its agent in one line where the document is JSON, which has no other', () => {
   const { text } = generate(JSON.stringify(parse(workload('')), null, 2), {
     ...usual,

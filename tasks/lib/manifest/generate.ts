@@ -13,6 +13,7 @@ import { isWorkload, objectsIn, runsOnce, templatePath } from '../yaml/workloads
 import {
   type Path,
   type Source,
+  type Text,
   faultsError,
   positionOf,
   read,
@@ -65,10 +66,8 @@ export function generate(text: string, options: DevOptions): DevManifest {
   const stripped = values.flatMap((value, index) => (touched.has(index) ? clusterFields(value, [index]) : []))
   const changes = [...plans.flatMap((plan) => plan.changes), ...stripped]
   const how = { describe: (path: Path) => describe(values, path), relevant }
-  const changed = plans.reduce(
-    (text, { script }) => (script === undefined ? text : withScript(read(options.file, text), script, how)),
-    edit(source, changes, how),
-  )
+  const scripts = plans.flatMap(({ script }) => script ?? [])
+  const changed = withScripts(edit(source, changes, how), scripts, how)
   return {
     text: withFirstLine(withSeparators(changed), options.file),
     matched,
@@ -77,15 +76,34 @@ export function generate(text: string, options: DevOptions): DevManifest {
   }
 }
 
-/** The agent's script in an annotation: as it is, if it is there; where one of before is; else at the end. */
-function withScript(source: Source, script: LastField, how: EditOptions): string {
-  const { object, map, key, value } = script
-  const path = [...object, ...map, key]
-  const present = valueAt(valuesOf(source), path)
-  if (present === value) return source.text
-  const isThere = typeof present === 'string' && present !== ''
-  if (isThere) return edit(source, [{ op: 'set', path, value }], how)
-  return withLast(source, script) ?? edit(source, [{ op: 'add', path, value, after: script.after }], how)
+/** The text with the agent's scripts, document by document: the last one first, as those before it stay where they are. */
+function withScripts({ file, text, docs }: Text, scripts: readonly LastField[], how: EditOptions): string {
+  return docs.reduceRight((made, { range }, index) => {
+    const own = scripts.filter(({ object }) => object[0] === index)
+    const [start, , end] = range ?? [0, 0, 0]
+    const describe = ([, ...path]: Path) => how.describe([index, ...path])
+    if (own.length === 0) return made
+    return (
+      made.slice(0, start) + withOwn(read(file, text.slice(start, end)), own, { ...how, describe }) + made.slice(end)
+    )
+  }, text)
+}
+
+/** One document with its scripts: as it is, where one is there; where one of before is; else at the end, if that can be. */
+function withOwn(document: Source, scripts: readonly LastField[], how: EditOptions): string {
+  let source = document
+  const others: Change[] = []
+  for (const script of scripts) {
+    const { map, key, value, after } = script
+    const object = [0, ...script.object.slice(1)]
+    const path = [...object, ...map, key]
+    const present = valueAt(valuesOf(source), path)
+    const isThere = typeof present === 'string' && present !== ''
+    const last = isThere ? undefined : withLast(source, { ...script, object })
+    if (last !== undefined) source = last
+    else if (present !== value) others.push({ op: isThere ? 'set' : 'add', path, value, after })
+  }
+  return edit(source, others, how).text
 }
 
 function withFirstLine(text: string, file: string): string {

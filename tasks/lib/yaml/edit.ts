@@ -18,6 +18,7 @@ import {
   type Path,
   type Place,
   type Source,
+  type Text,
   anchorOf,
   endOf,
   faultsError,
@@ -27,8 +28,8 @@ import {
   placesOf,
   rangeOf,
   valueAt,
-  valuesIn,
   valuesOf,
+  whole,
 } from './text.ts'
 
 export type Change =
@@ -56,23 +57,24 @@ export interface EditOptions {
 
 /**
  * Makes the changes, and nothing but them: what comes out is read again and compared with what was meant.
- * @returns the new text.
+ * @returns the new text, read.
  * @throws UserError with file and line where an anchor that has to change is used elsewhere too, or an alias would lose its
  *   anchor; Error where the comparison fails without such a reason: a bug.
  */
-export function edit(source: Source, changes: readonly Change[], options: EditOptions): string {
-  if (changes.length === 0) return source.text
+export function edit(source: Source, changes: readonly Change[], options: EditOptions): Text {
+  if (changes.length === 0) return source
   const expected = changes.reduce(withChange, valuesOf(source))
   const edits = editsFor(source, changes, expected, options)
   const text = splice(source.text, edits)
-  const actual = valuesAgain(source, text)
+  const made = again(source, text)
+  const actual = valuesOf(made)
   const difference = firstDifference(expected.map(options.relevant), actual.map(options.relevant), [])
   if (difference)
     throw (
       sharedError(source, pathBefore(difference, changes), options, 'which must not change') ??
       bug(source, `it changed ${difference.join('.')}`)
     )
-  return text
+  return made
 }
 
 /** The path that leads where it does once the changes are made, as it was before: items in front of a list move the others. */
@@ -90,9 +92,9 @@ function bug({ file }: Source, what: string): Error {
   return new Error(`${file}: the edit went wrong, please report it: ${what}; nothing was written`)
 }
 
-function valuesAgain(source: Source, text: string): unknown[] {
+function again(source: Source, text: string): Text {
   try {
-    return valuesIn(source.file, text)
+    return whole(source.file, text)
   } catch (error) {
     throw bug(source, String(error))
   }

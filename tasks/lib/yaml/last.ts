@@ -32,25 +32,23 @@ export interface LastField {
 }
 
 /**
- * The text with the field at the end of its document, or of its item in a list; undefined where that cannot be: in a document
- * that is JSON, or where the map is shared.
+ * A text of one document with the field at its end, or at the end of its item in a list; undefined where that cannot be: in a
+ * document that is JSON, or where the map is shared.
  */
-export function withLast({ file, text, docs }: Source, field: LastField): string | undefined {
-  const [number, ...within] = field.object
-  const [start, , end] = docs[Number(number)]?.range ?? [0, 0, 0]
-  const object: Path = [0, ...within]
-  let source = read(file, text.slice(start, end))
-  const paths = field.map.map((_, index) => [...object, ...field.map.slice(0, index + 1)])
+export function withLast(before: Source, field: LastField): Source | undefined {
+  let source = before
+  const paths = field.map.map((_, index) => [...field.object, ...field.map.slice(0, index + 1)])
   for (const path of paths)
     // the outer ones first: only a block map's fields can change places
     for (const step of [movedLast, asBlock]) source = unlessOther(source, step(source, path)) ?? source
-  const before = valuesOf(source)
-  const map = valueAt(before, [...object, ...field.map])
-  const added = appended(source, [...object, ...field.map], field)
-  if (!isRecord(map) || added === undefined) return undefined
+  const path = [...field.object, ...field.map]
+  const values = valuesOf(source)
+  const map = valueAt(values, path)
+  const text = appended(source, path, field)
+  if (!isRecord(map) || text === undefined) return undefined
   map[field.key] = field.value
-  const made = read(file, added)
-  return isDeepStrictEqual(valuesOf(made), before) ? text.slice(0, start) + made.text + text.slice(end) : undefined
+  const made = read(source.file, text)
+  return isDeepStrictEqual(valuesOf(made), values) ? made : undefined
 }
 
 /** The new text read, if all values are as they were: an alias may have been moved in front of its anchor. */

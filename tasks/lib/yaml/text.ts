@@ -20,10 +20,14 @@ import {
 import { isRecord } from '../frame/json.ts'
 import { UserError } from '../frame/talk.ts'
 
-export interface Source {
+/** A text of any number of documents. */
+export interface Text {
   readonly file: string
   readonly text: string
   readonly docs: readonly Document[]
+}
+
+export interface Source extends Text {
   /** What each alias repeats: the last anchor of its name before it. */
   readonly targets: ReadonlyMap<Alias, Node>
 }
@@ -197,7 +201,7 @@ function helmLine(source: Source): number {
  * The values of the documents, aliases and merge keys written out, nothing shared between two places.
  * @throws UserError if aliases of aliases make too many.
  */
-export function valuesOf({ file, docs }: Pick<Source, 'file' | 'docs'>): unknown[] {
+export function valuesOf({ file, docs }: Pick<Text, 'file' | 'docs'>): unknown[] {
   let count = 0
   const copy = (value: unknown): unknown => {
     if (++count > MOST_VALUES) throw new UserError(`${file}: its aliases make more than ${MOST_VALUES} values`)
@@ -209,13 +213,13 @@ export function valuesOf({ file, docs }: Pick<Source, 'file' | 'docs'>): unknown
 }
 
 /**
- * The values of a text that should be whole.
+ * A text that should be whole, read.
  * @throws Error if it is not.
  */
-export function valuesIn(file: string, text: string): unknown[] {
+export function whole(file: string, text: string): Text {
   const docs = parsed(text)
   for (const { errors } of docs) if (errors[0]) throw errors[0]
-  return valuesOf({ file, docs })
+  return { file, text, docs }
 }
 
 /** @returns the value at a path below `value`, undefined if there is none. */
