@@ -2,7 +2,7 @@ package main
 
 import (
 	"encoding/binary"
-	"os"
+	"path/filepath"
 	"syscall"
 	"time"
 )
@@ -21,6 +21,7 @@ type deputy struct {
 const (
 	wordListener = 'L'
 	wordCall     = 'C'
+	wordEnd      = 'E' // of the keeper, as it should be
 )
 
 func word(kind byte, serial uint32, id uint64) []byte {
@@ -40,14 +41,8 @@ func (k *keeper) summon() {
 		return
 	}
 	defer syscall.Close(ends[1])
-	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
-	if err != nil {
-		syscall.Close(ends[0])
-		return
-	}
-	defer syscall.Close(null)
-	files := []uintptr{uintptr(null), uintptr(null), uintptr(null), uintptr(ends[1])}
-	d.pid, err = syscall.ForkExec("/proc/self/exe", []string{"hotswap-helper", "deputy"}, &syscall.ProcAttr{Env: os.Environ(), Files: files})
+	words := []string{"hotswap-helper", "deputy", filepath.Base(k.bin)}
+	d.pid, err = syscall.ForkExec("/proc/self/exe", words, apart([]uintptr{uintptr(ends[1])}))
 	if err != nil {
 		syscall.Close(ends[0])
 		return
@@ -74,6 +69,13 @@ func (d *deputy) note(r *launched, id uint64) {
 	}
 }
 
+// dismiss tells of the keeper's end.
+func (d *deputy) dismiss() {
+	if d.socket > 0 {
+		sendWith(d.socket, word(wordEnd, 0, 0), -1)
+	}
+}
+
 func (d *deputy) end() {
 	syscall.Close(d.socket)
 	syscall.Kill(d.pid, syscall.SIGKILL)
@@ -81,15 +83,23 @@ func (d *deputy) end() {
 	d.socket = 0
 }
 
+// bereaved has the agent say once that the keeper of the program of that name was killed.
+func bereaved(name string) {
+	const why = "its keeper was killed"
+	here := state{at: "."}
+	here.save("rejected."+self(), "file="+name+"\nmessage=holds no port\nreason="+why+"\nevents=-\n")
+	saveHolds(here.at, "no ("+why+")")
+}
+
 // standIn is what the deputy does; descriptor 3 leads to the keeper.
-func standIn() int {
+func standIn(name string) int {
 	const toKeeper = 3
 	type listener struct {
 		fd   int
 		last uint64
 	}
 	listeners := map[uint32]*listener{}
-	kept := true
+	kept, expected := true, false
 	for kept || len(listeners) > 0 {
 		var files []pollFd
 		events := int16(pollIn)
@@ -110,12 +120,16 @@ func standIn() int {
 				}
 				if err != nil || len(said) != 13 {
 					kept = false
+					if !expected {
+						bereaved(name)
+					}
 					for _, l := range listeners {
 						answer(l.fd, l.last, goOn)
 					}
 					continue
 				}
 				serial, id := binary.NativeEndian.Uint32(said[1:]), binary.NativeEndian.Uint64(said[5:])
+				expected = said[0] == wordEnd
 				if said[0] == wordListener && passed >= 0 {
 					listeners[serial] = &listener{fd: passed}
 				} else if l := listeners[serial]; l != nil {

@@ -177,7 +177,7 @@ func holding(t *testing.T, body func(h *held)) {
 			h.bin = filepath.Join(h.at, "bin")
 			h.install(h.bin)
 			defer h.end()
-			words := []string{self0(), "keep", h.at, h.bin, strconv.Itoa(os.Getpid()), "30", "150"}
+			words := append([]string{self0(), "keep"}, h.keeperWords()...)
 			if mode == modeMake {
 				words = append([]string{self0(), "strict"}, words...)
 			}
@@ -204,18 +204,47 @@ func (h *held) install(path string) {
 func (h *held) start(words ...string) *exec.Cmd {
 	command := exec.Command(words[0], words[1:]...)
 	command.Env = append(os.Environ(), "HOTSWAP_HOLD_TEST=1")
-	if err := command.Start(); err != nil {
+	nobody, err := os.OpenFile(os.DevNull, os.O_WRONLY, 0)
+	if err == nil {
+		command.ExtraFiles = []*os.File{nobody} // who waits for a keeper
+		err = command.Start()
+		nobody.Close()
+	}
+	if err != nil {
 		h.Fatal(err)
 	}
 	h.all = append(h.all, command)
 	return command
 }
 
+// keeperWords are those of an agent that is this test.
+func (h *held) keeperWords() []string { return []string{h.at, h.bin, self(), "30", "150"} }
+
 func (h *held) end() {
 	for i := len(h.all) - 1; i >= 0; i-- {
 		h.all[i].Process.Kill()
 		h.all[i].Wait()
 	}
+	syscall.Kill(h.summoned(), syscall.SIGTERM)
+	h.await("keepers and deputies have gone", 10*time.Second, func() bool {
+		for _, pid := range numbersIn("/proc") {
+			if folder, _ := os.Readlink("/proc/" + strconv.Itoa(pid) + "/cwd"); folder == h.at {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+// summoned is the pid of a keeper that no case has started itself, or that of one that has gone.
+func (h *held) summoned() int {
+	said, _ := os.ReadFile(filepath.Join(h.at, "keeper.pid"))
+	name := strings.Replace(strings.TrimSpace(string(said)), " ", "-", 1)
+	pid, _, _ := strings.Cut(name, "-")
+	if number, err := strconv.Atoi(pid); err == nil && isHolder(name) {
+		return number
+	}
+	return 1 << 30
 }
 
 func (h *held) await(what string, limit time.Duration, fact func() bool) time.Duration {
@@ -240,7 +269,7 @@ type running struct {
 // launch starts the program through the launcher, and waits until it is ready.
 func (h *held) launch(name string, wrapper ...string) *running {
 	h.Helper()
-	words := append(append([]string{"launch", h.at, h.bin}, wrapper...), h.bin, "program", name)
+	words := append(append([]string{"launch"}, h.keeperWords()...), append(wrapper, h.bin, "program", name)...)
 	command := exec.Command(self0(), words...)
 	command.Env = append(os.Environ(), "HOTSWAP_HOLD_TEST=1")
 	in, _ := command.StdinPipe()
@@ -709,7 +738,7 @@ func TestTwoKeepersDoNotMeet(t *testing.T) {
 		other.bin = filepath.Join(other.at, "bin")
 		other.install(other.bin)
 		defer other.end()
-		other.keeper = other.start(self0(), "keep", other.at, other.bin, strconv.Itoa(os.Getpid()), "30", "150")
+		other.keeper = other.start(append([]string{self0(), "keep"}, other.keeperWords()...)...)
 		other.await("the keeper", 5*time.Second, func() bool { return exists(filepath.Join(other.at, "keeper")) })
 		v1 := h.launch("v1")
 		v1.listen("tcp", at)
@@ -738,13 +767,18 @@ func TestAKeeperThatIsKilledTakesNothingAlong(t *testing.T) {
 		if !refused(at) {
 			h.Error("it is held")
 		}
-		v2 := h.launch("v2") // as ever
-		if said := v2.tell("listen tcp " + at); said != "<nil>" {
-			h.Error(said)
+		h.await("it is told of", 3*time.Second, func() bool { return h.holds() == "no (its keeper was killed)" })
+		rows, _ := filepath.Glob(filepath.Join(h.at, "rejected.*"))
+		if len(rows) != 1 {
+			h.Error(rows)
 		}
+		v2 := h.launch("v2") // which brings another keeper
+		v2.listen("tcp", at)
 		h.answers(at, "v2")
-		if said := h.holds(); said != "no (the keeper cannot be reached)" {
-			h.Error(said)
+		h.await("it is held", 3*time.Second, func() bool { return h.holds() == at })
+		v2.kill()
+		if refused(at) {
+			h.Error("it is not held")
 		}
 	})
 }

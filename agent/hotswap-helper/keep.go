@@ -95,12 +95,15 @@ type keeper struct {
 	// idle is since when nothing runs.
 	idle time.Time
 	said string
+	// agent is a pidfd, readable once it has ended, or -1.
+	agent int
 	deputy
 }
 
-// keep serves until the agent leaves, and then until nobody is left whose calls are reported to it.
+// keep serves until the agent, PID-START, leaves, and then until nobody is left whose calls are reported to it. Who waits for it on
+// descriptor 3 hears that it can be reached.
 func keep(at, bin, agent, settle, limit string) int {
-	runtime.LockOSThread() // the signal of a parent's death is a thread's
+	const waits = 3
 	runtime.GOMAXPROCS(1)
 	debug.SetGCPercent(25)
 	k := &keeper{at: at, bin: bin, settle: hundredths(settle), limit: hundredths(limit), options: map[option]bool{}, mode: modeMake}
@@ -108,17 +111,25 @@ func keep(at, bin, agent, settle, limit string) int {
 		k.mode = modeCopy
 	}
 	alarm := k.signals()
-	syscall.RawSyscall(syscall.SYS_PRCTL, prSetPdeathsig, uintptr(syscall.SIGTERM), 0)
-	if strconv.Itoa(syscall.Getppid()) != agent || k.open() != nil {
+	pid, _, _ := strings.Cut(agent, "-")
+	k.agent = pidfdOf(pid)
+	if !isHolder(agent) || k.open() != nil {
 		return 1
 	}
+	state{at: "."}.save("keeper.pid", strings.ReplaceAll(self(), "-", " ")+"\n")
 	k.tell()
+	syscall.Write(waits, []byte("."))
+	syscall.Close(waits)
 	for !k.leaving || len(k.runs) > 0 {
 		k.wait(alarm)
+		if k.agent < 0 && !k.leaving && !isHolder(agent) {
+			k.leave()
+		}
 		k.look(time.Now())
 		k.summon()
 		k.tell()
 	}
+	k.deputy.dismiss()
 	return 0
 }
 
@@ -174,6 +185,9 @@ func (k *keeper) wait(alarm int) {
 	if k.deputy.socket > 0 {
 		files = append(files, pollFd{int32(k.deputy.socket), pollIn, 0})
 	}
+	if k.agent >= 0 && !k.leaving {
+		files = append(files, pollFd{int32(k.agent), pollIn, 0})
+	}
 	for _, guest := range k.guests {
 		files = append(files, pollFd{int32(guest), pollIn, 0})
 	}
@@ -187,6 +201,8 @@ func (k *keeper) wait(alarm int) {
 		case file.revents == 0:
 		case fd == alarm:
 			k.obey(alarm)
+		case fd == k.agent:
+			k.leave()
 		case fd == k.door:
 			k.admit()
 		case fd == k.deputy.socket:
@@ -203,7 +219,7 @@ func (k *keeper) wait(alarm int) {
 
 // pause is how long nothing has to be looked at, in milliseconds; at rest, when there is no port, for ever.
 func (k *keeper) pause() int {
-	if len(k.ports) == 0 && (k.deputy.socket > 0 || len(k.runs) == 0) {
+	if len(k.ports) == 0 && k.agent >= 0 && (k.deputy.socket > 0 || len(k.runs) == 0) {
 		return -1
 	}
 	for _, p := range k.ports {
@@ -223,10 +239,14 @@ func (k *keeper) obey(alarm int) {
 			k.divert()
 			continue
 		}
-		k.leaving = true
-		for len(k.ports) > 0 {
-			k.drop(k.ports[0])
-		}
+		k.leave()
+	}
+}
+
+func (k *keeper) leave() {
+	k.leaving = true
+	for len(k.ports) > 0 {
+		k.drop(k.ports[0])
 	}
 }
 

@@ -16,12 +16,15 @@ import (
 // oldestKernel has SECCOMP_IOCTL_NOTIF_ADDFD.
 var oldestKernel = [2]int{5, 9}
 
-// launch does not return unless there is nothing to execute.
-func launch(at, bin string, words []string) int {
+// launch does not return unless there is nothing to execute. The keeper's words are STATE, BINARY, AGENT, SETTLE and LIMIT.
+func launch(keeper, words []string) int {
 	runtime.LockOSThread() // the filter and no_new_privs are this thread's, and what it executes inherits them
-	if why := unfit(bin); why != "" {
-		saveHolds(at, "no ("+why+")")
-	} else if why := enlist(at, bin); why != "" {
+	at, bin := keeper[0], keeper[1]
+	why := unfit(bin)
+	if why == "" {
+		why = enlist(at, bin, keeper)
+	}
+	if why != "" {
 		saveHolds(at, "no ("+why+")")
 	}
 	path := words[0]
@@ -43,6 +46,9 @@ func launch(at, bin string, words []string) int {
 
 // unfit says why nothing is held for a binary, or nothing.
 func unfit(bin string) string {
+	if os.Getenv("HOTSWAP_HOLD") == "0" {
+		return "HOLD=0"
+	}
 	if _, known := machineNumbers(); !known {
 		return "not on " + runtime.GOARCH
 	}
@@ -65,24 +71,81 @@ func kernel() (release [2]int) {
 	return release
 }
 
-// enlist hands the keeper the descriptor to which this process's calls are reported. It returns why not.
-func enlist(at, bin string) string {
+// knock connects to the keeper of that state.
+func knock(at string) (int, error) {
 	socket, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_SEQPACKET|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return "there is no unix socket here"
+		return -1, err
 	}
-	defer syscall.Close(socket)
 	patience := syscall.Timeval{Sec: 5}
 	syscall.SetsockoptTimeval(socket, syscall.SOL_SOCKET, syscall.SO_RCVTIMEO, &patience)
 	folder, err := syscall.Open(at, syscall.O_RDONLY|syscall.O_DIRECTORY|syscall.O_CLOEXEC, 0)
+	if err == nil {
+		// a path of a socket has 107 bytes at most
+		err = syscall.Connect(socket, &syscall.SockaddrUnix{Name: "/proc/self/fd/" + strconv.Itoa(folder) + "/keeper"})
+		syscall.Close(folder)
+	}
 	if err != nil {
-		return "the keeper cannot be reached"
+		syscall.Close(socket)
 	}
-	defer syscall.Close(folder)
-	// a path of a socket has 107 bytes at most
-	if err := syscall.Connect(socket, &syscall.SockaddrUnix{Name: "/proc/self/fd/" + strconv.Itoa(folder) + "/keeper"}); err != nil {
-		return "the keeper cannot be reached"
+	return socket, err
+}
+
+// summoned starts a keeper and waits until it can be reached. A process in between starts it, since the program that this one
+// becomes must not find a child that it does not know; so nothing of it has the program's group, output or marker either.
+func summoned(keeper []string) {
+	words := append([]string{"hotswap-helper", "summon"}, keeper...)
+	if pid, err := syscall.ForkExec("/proc/self/exe", words, apart(nil)); err == nil {
+		syscall.Wait4(pid, nil, 0, nil)
 	}
+}
+
+// startKeeper ends when the keeper is ready, or has ended.
+func startKeeper(keeper []string) int {
+	var ends [2]int
+	if syscall.Pipe2(ends[:], syscall.O_CLOEXEC) != nil {
+		return 1
+	}
+	words := append([]string{"hotswap-helper", "keep"}, keeper...)
+	if _, err := syscall.ForkExec("/proc/self/exe", words, apart([]uintptr{uintptr(ends[1])})); err != nil {
+		return 1
+	}
+	syscall.Close(ends[1])
+	var ready [1]byte
+	if n, _ := syscall.Read(ends[0], ready[:]); n != 1 {
+		return 1
+	}
+	return 0
+}
+
+// apart is for a process that has nothing of the program's: no group, no output, not the marker by which the agent finds what the
+// program has left. Its files come behind the three usual ones.
+func apart(files []uintptr) *syscall.ProcAttr {
+	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
+	if err != nil {
+		null = 0
+	}
+	var env []string
+	for _, variable := range os.Environ() {
+		if !strings.HasPrefix(variable, "HOTSWAP_DEV=") {
+			env = append(env, variable)
+		}
+	}
+	first := uintptr(null)
+	return &syscall.ProcAttr{Env: env, Files: append([]uintptr{first, first, first}, files...), Sys: &syscall.SysProcAttr{Setsid: true}}
+}
+
+// enlist hands the keeper the descriptor to which this process's calls are reported. It returns why not.
+func enlist(at, bin string, keeper []string) string {
+	socket, err := knock(at)
+	if err != nil {
+		summoned(keeper)
+		socket, err = knock(at)
+	}
+	if err != nil {
+		return "no keeper"
+	}
+	defer syscall.Close(socket)
 	mode, _, err := receiveWith(socket)
 	if err != nil || len(mode) == 0 {
 		return "the keeper cannot be reached"

@@ -7,8 +7,8 @@
 //	hotswap-helper patch OLD           make the new file of OLD and a delta on stdin
 //	hotswap-helper sockets PID...      print the socket files of a program, PID, and of what it has started
 //	hotswap-helper unlink              remove the socket files, named on stdin, to which nobody is bound
-//	hotswap-helper launch STATE BINARY COMMAND [ARG...]    become COMMAND, BINARY or its wrapper; the keeper hears of what it binds
-//	hotswap-helper keep STATE BINARY AGENT SETTLE LIMIT    be the keeper of the program's ports
+//	hotswap-helper launch STATE BINARY AGENT SETTLE LIMIT COMMAND [ARG...]
+//	                                   become COMMAND, BINARY or its wrapper, and have the keeper hear of what it binds
 //	hotswap-helper version             print the number of the protocol that it speaks
 //
 // It never calls the agent, nor the agent it: they meet in the files of the agent's state and in signals. state.go has the
@@ -28,8 +28,8 @@ import (
 const protocol = 2
 
 func main() {
-	if len(os.Args) > 4 && os.Args[1] == "launch" { // first: what it becomes inherits the signals that are ignored
-		os.Exit(launch(os.Args[2], os.Args[3], os.Args[4:]))
+	if len(os.Args) > 7 && os.Args[1] == "launch" { // first: what it becomes inherits the signals that are ignored
+		os.Exit(launch(os.Args[2:7], os.Args[7:]))
 	}
 	signal.Ignore(syscall.SIGPIPE) // a client that has gone must not keep the lock from being given back
 	os.Exit(obey(os.Args[1:]))
@@ -58,10 +58,12 @@ func obey(args []string) int {
 	case verb == "unlink" && len(args) == 1:
 		dropSockets()
 		return 0
+	case verb == "summon" && len(args) == 6:
+		return startKeeper(args[1:])
 	case verb == "keep" && len(args) == 6:
 		return keep(args[1], args[2], args[3], args[4], args[5])
-	case verb == "deputy" && len(args) == 1:
-		return standIn()
+	case verb == "deputy" && len(args) == 2:
+		return standIn(args[1])
 	case verb == "version":
 		fmt.Println(protocol)
 		return 0

@@ -32,7 +32,6 @@ const (
 
 	prSetNoNewPrivs = 38
 	prSetPtracer    = 0x59616d61
-	prSetPdeathsig  = 1
 	x32             = 0x40000000
 
 	setModeFilter    = 1
@@ -179,6 +178,19 @@ func waiting(fd int) int {
 }
 
 // --- others' files ---
+
+// pidfdOf is a descriptor that can be read once the process has ended, or -1.
+func pidfdOf(pid string) int {
+	number, err := strconv.Atoi(pid)
+	if err != nil {
+		return -1
+	}
+	fd, _, failed := syscall.RawSyscall(sysPidfdOpen, uintptr(number), 0, 0)
+	if failed != 0 {
+		return -1
+	}
+	return int(fd)
+}
 
 // copyOf is another process's file, under a descriptor of our own.
 func copyOf(pid, descriptor int) (int, error) {

@@ -365,6 +365,8 @@ func (s state) greeting() string {
 	if held, err := os.ReadFile(s.file("holds")); err == nil {
 		line, _, _ := strings.Cut(string(held), "\n")
 		fmt.Fprintf(&said, "holds=%s\n", line)
+	} else if s.report().lives() {
+		said.WriteString("holds=no (no helper)\n") // there was none when the program was started
 	}
 	if words := strings.Fields(s.agent.first("wrapper")); len(words) > 0 && !s.hasTool(words[0]) {
 		said.WriteString("debugger=missing\n")
