@@ -11,6 +11,7 @@ import { freePort } from '../../tasks/lib/frame/free-port.ts'
 import { checkout, type Checkout } from '../lib/checkout.ts'
 import { cases, colleague, delivered, failed, short, until, where } from '../lib/loop.ts'
 import { objects } from '../lib/json.ts'
+import { which } from '../lib/needs.ts'
 
 const deploy = cases('deploy-dev')
 
@@ -116,10 +117,11 @@ deploy(
     loop.runs(loop.pid(), v2)
     const execs = () =>
       loop.copy.calls('sh').map((words) => (words.includes('put') ? 'put' : words.includes('-c') ? 'helper' : 'other'))
-    assert.equal(execs(), ['put', 'helper', 'put', 'helper', 'put'])
+    const once = which('gzip') !== undefined ? ['helper'] : ['helper', 'helper'] // asked for as it is, if there is none
+    assert.equal(execs(), ['put', 'helper', 'put', ...once, 'put'])
     loop.built(v1)
     assert.is((await loop.task('deploy-dev')).code, 0)
-    assert.equal(execs().slice(5), ['put'])
+    assert.equal(execs().slice(4 + once.length), ['put'])
   },
 )
 
