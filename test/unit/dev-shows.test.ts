@@ -5,6 +5,7 @@ import { clock, edit } from '../../tasks/lib/delivery/edit.ts'
 import { panics } from '../../tasks/lib/delivery/panics.ts'
 import { outstanding } from '../../tasks/lib/frame/screen.ts'
 import { swaps } from '../../tasks/lib/delivery/swaps.ts'
+import type { Pod } from '../../tasks/lib/pods/target.ts'
 import { until } from '../lib/loop.ts'
 
 test('a row is one’s own by its receipt, whichever comes first; another swap is not', () => {
@@ -85,18 +86,44 @@ test('other panics are told as they are; that of a lone pod at once', async () =
   assert.is(told[2], 'a | panic: three')
 })
 
+const parcel = {
+  ...{ bytes: Buffer.alloc(10), sha256: 'a'.repeat(64), machine: 'amd64', debug: false, version: 'v1', by: 'me@here' },
+  ...{ knows: () => false, encoded: () => Promise.resolve(Buffer.alloc(0)), patch: () => Promise.resolve(undefined) },
+  drop: () => undefined,
+}
+
 test('the time in the line is that of the save', () => {
   const begin = performance.now() - 3_600_000
-  const parcel = {
-    ...{ bytes: Buffer.alloc(0), sha256: 'a'.repeat(64), machine: 'amd64', debug: false, version: 'v1', by: 'me@here' },
-    ...{ knows: () => false, encoded: () => Promise.resolve(Buffer.alloc(0)), patch: () => Promise.resolve(undefined) },
-    drop: () => undefined,
-  }
   const nothing = () => undefined
   const saved = { begin, built: performance.now(), parcel, pods: [], own: '/', tail: () => [] }
   const line = edit(saved, { changed: nothing, up: nothing, late: nothing }).line(Infinity)
   const [hour, before] = [clock(new Date(Date.now() - 3_600_000)), clock(new Date(Date.now() - 3_601_000))]
   assert.ok(line.startsWith(hour) || line.startsWith(before), `${line}, an hour ago: ${hour}`)
+})
+
+test('an edit’s line says at its end how many connections waited, over all pods, if there is room', () => {
+  const pods = ['a', 'b', 'c'].map((name) => ({ name, life: '1' }) as unknown as Pod)
+  const saved = { begin: 0, built: 0, parcel, pods, own: '/', tail: () => [] }
+  const shown = edit(saved, { changed: () => undefined, up: () => undefined, late: () => undefined })
+  const waits = [undefined, '3 0.41', '1 0.07']
+  pods.forEach((pod, index) => {
+    const waited = waits[index]
+    const values = new Map(waited === undefined ? [] : [['waited', waited]])
+    const delivery = { pod: pod.name, sent: 5, ms: 1, receipt: { values, log: [] } }
+    assert.not.match(shown.line(Infinity), /waited/)
+    shown.order.done(pod, { result: 'running', delivery })
+  })
+  assert.match(shown.line(Infinity), /3\/3 pods .*\) ok 4 connections waited, 0\.41 s at most$/)
+  assert.match(shown.line(shown.line(Infinity).length - 1), /\) ok$/)
+  const told = shown.record().pods as { waited?: number; longestWait?: number }[]
+  assert.equal(
+    told.map(({ waited, longestWait }) => [waited, longestWait]),
+    [
+      [undefined, undefined],
+      [3, 0.41],
+      [1, 0.07],
+    ],
+  )
 })
 
 test('a result stands out on a terminal alone, and not under NO_COLOR', () => {

@@ -3,7 +3,7 @@ import { crashOf } from './crash.ts'
 import type { Parcel } from './parcel.ts'
 import type { Order, Outcome } from './fleet.ts'
 import { NOTHING_RUNS } from './failure.ts'
-import { binaryWords } from '../protocol/receipt.ts'
+import { binaryWords, waited, waitWords } from '../protocol/receipt.ts'
 import type { Pod } from '../pods/target.ts'
 import type { Tone } from '../frame/screen.ts'
 import { size } from '../frame/words.ts'
@@ -14,7 +14,8 @@ export interface Edit {
   readonly over: () => boolean
   /**
    * `12:00:03 v1.2-dirty 3f9c01ab 1.1 MB of 27.0 MB 3/3 pods 1.36 s (build 0.95, send 0.21, swap 0.20)`, at its end with how it
-   * went. Without the parts of the time, the sizes and the hash, in this order, where it is longer than `room`.
+   * went, and how many connections waited for the new program, if any did. Without these, the parts of the time, the sizes and
+   * the hash, in this order, if it is longer than `room`.
    */
   readonly line: (room: number) => string
   readonly tone: () => Tone
@@ -99,6 +100,7 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
       const hash = parcel.sha256.slice(0, 8)
       const of = [`${there}/${counted().length} pods`, `${seconds(total)} s`]
       const lines = [
+        [time, parcel.version, hash, bytes, ...of, parts, how, over() ? waits() : ''],
         [time, parcel.version, hash, bytes, ...of, parts, how],
         [time, parcel.version, hash, bytes, ...of, how],
         [time, parcel.version, hash, ...of, how],
@@ -160,6 +162,13 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
     }
   }
 
+  /** How many connections waited, over all pods, and how long one did at most; empty if none did, or nobody knows. */
+  function waits(): string {
+    const known = counted().flatMap(({ outcome }) => waitsOf(outcome) ?? [])
+    const connections = known.reduce((sum, each) => sum + each.connections, 0)
+    return connections === 0 ? '' : waitWords({ connections, seconds: Math.max(...known.map((each) => each.seconds)) })
+  }
+
   /** The worst that happened to a pod. */
   function result(): 'ok' | Outcome['result'] {
     const results = counted().map(({ outcome }) => outcome?.result)
@@ -194,15 +203,23 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
     const { outcome } = state ?? {}
     if (outcome === undefined) return {}
     const found = outcome.receipt === undefined ? undefined : crash(pod, outcome)
+    const waits = waitsOf(outcome)
     return {
       result: outcome.result,
       ...(outcome.delivery === undefined
         ? {}
         : { sent: outcome.delivery.sent, pid: Number(outcome.delivery.receipt.values.get('pid')) }),
+      ...(waits === undefined ? {} : { waited: waits.connections, longestWait: waits.seconds }),
       ...(outcome.error === undefined ? {} : { error: outcome.error }),
       ...(found === undefined || found.what === '' ? {} : { crash: found.what, at: found.where }),
     }
   }
+}
+
+/** Who waited for what was sent. */
+function waitsOf(outcome: Outcome | undefined) {
+  const { sent, receipt } = outcome?.delivery ?? {}
+  return receipt === undefined || sent === 0 ? undefined : waited(receipt)
 }
 
 function isBad(outcome: Outcome | undefined): boolean {
