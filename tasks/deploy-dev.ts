@@ -64,7 +64,9 @@ await task(about, async ({ flags }) => {
         takeOver: flags['take-over'] === true,
       })
       if (delivery.from !== undefined) say(`${name}: taken over: ${delivery.from.past}`)
-      print(flags.json === true ? JSON.stringify(record(delivery)) : line(delivery))
+      const waits = delivery.sent === 0 ? undefined : waited(delivery.receipt)
+      print(flags.json === true ? JSON.stringify(record(delivery, waits)) : line(delivery))
+      if (waits !== undefined && flags.json !== true) say(`${name}: ${waitWords(waits)}`)
     } catch (error) {
       if (!(error instanceof UserError)) throw error
       failed += 1
@@ -83,14 +85,11 @@ await task(about, async ({ flags }) => {
 
   function line({ pod, sent, receipt, ms }: Delivery): string {
     const bytes = sent === 0 ? 'already running' : `${size(sent)} of ${size(parcel.bytes.length)}`
-    const waits = sent === 0 ? undefined : waited(receipt)
-    const words = [`${pod}: ${bytes}`, `pid ${receipt.values.get('pid')}`, binaryWords(receipt), seconds(ms)]
-    return [...words, ...(waits === undefined ? [] : [waitWords(waits)])].join('  ')
+    return [`${pod}: ${bytes}`, `pid ${receipt.values.get('pid')}`, binaryWords(receipt), seconds(ms)].join('  ')
   }
 
-  function record({ pod, sent, receipt, ms, from }: Delivery) {
+  function record({ pod, sent, receipt, ms, from }: Delivery, waits: ReturnType<typeof waited>) {
     const { values } = receipt
-    const waits = sent === 0 ? undefined : waited(receipt)
     return {
       pod,
       result: sent === 0 ? 'already' : 'running',

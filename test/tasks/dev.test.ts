@@ -12,7 +12,7 @@ const dev = cases('dev')
 
 const main = 'examples/hello/main.go'
 const line =
-  /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} \d\.\d MB of \d\.\d MB 1\/1 pods \d+\.\d\d s \(build \d+\.\d\d, send \d+\.\d\d, swap \d+\.\d\d\) ok(?: \d+ connections? waited, \d+\.\d\d s at most)?$/
+  /^\d\d:\d\d:\d\d \S+ [0-9a-f]{8} \d\.\d MB of \d\.\d MB 1\/1 pods \d+\.\d\d s \(build \d+\.\d\d, send \d+\.\d\d, swap \d+\.\d\d\) ok$/
 
 /** npm run dev on the example, and what it has said so far. */
 async function running(loop: Loop, args: readonly string[] = []) {

@@ -14,10 +14,11 @@ export interface Edit {
   readonly over: () => boolean
   /**
    * `12:00:03 v1.2-dirty 3f9c01ab 1.1 MB of 27.0 MB 3/3 pods 1.36 s (build 0.95, send 0.21, swap 0.20)`, at its end with how it
-   * went, and how many connections waited for the new program, if any did. Without these, the parts of the time, the sizes and
-   * the hash, in this order, if it is longer than `room`.
+   * went. Without the parts of the time, the sizes and the hash, in this order, if it is longer than `room`.
    */
   readonly line: (room: number) => string
+  /** How many connections waited, over all pods, and how long one did at most; empty if none did, or nobody knows. */
+  readonly waits: () => string
   readonly tone: () => Tone
   /** What went wrong, a line each; pods with the same trouble share one. */
   readonly troubles: () => string[]
@@ -100,13 +101,19 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
       const hash = parcel.sha256.slice(0, 8)
       const of = [`${there}/${counted().length} pods`, `${seconds(total)} s`]
       const lines = [
-        [time, parcel.version, hash, bytes, ...of, parts, how, over() ? waits() : ''],
         [time, parcel.version, hash, bytes, ...of, parts, how],
         [time, parcel.version, hash, bytes, ...of, how],
         [time, parcel.version, hash, ...of, how],
         [time, parcel.version, ...of, how],
       ].map((words) => words.filter((word) => word !== '').join(' '))
       return lines.find((line) => line.length <= room) ?? lines.at(-1) ?? ''
+    },
+    waits: () => {
+      const known = counted().flatMap(({ outcome }) => waitsOf(outcome) ?? [])
+      const connections = known.reduce((sum, each) => sum + each.connections, 0)
+      return connections === 0
+        ? ''
+        : waitWords({ connections, seconds: Math.max(...known.map((each) => each.seconds)) })
     },
     tone: () => {
       const how = result()
@@ -160,13 +167,6 @@ export function edit({ begin, built, parcel, pods, own, tail }: Saved, { changed
       up: isUp.length,
       sent: Math.max(0, ...all.map((state) => state.sent)),
     }
-  }
-
-  /** How many connections waited, over all pods, and how long one did at most; empty if none did, or nobody knows. */
-  function waits(): string {
-    const known = counted().flatMap(({ outcome }) => waitsOf(outcome) ?? [])
-    const connections = known.reduce((sum, each) => sum + each.connections, 0)
-    return connections === 0 ? '' : waitWords({ connections, seconds: Math.max(...known.map((each) => each.seconds)) })
   }
 
   /** The worst that happened to a pod. */

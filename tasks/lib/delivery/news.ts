@@ -30,6 +30,7 @@ export function news(json: boolean, shown: Screen, wide: boolean) {
     finished: (mine: Edit) => {
       if (json) print(JSON.stringify(mine.record()))
       else shown.result(mine.line(room()), mine.tone())
+      if (!json && mine.waits() !== '') say(mine.waits())
       for (const trouble of mine.troubles()) say(`error: ${trouble}`)
     },
     /** A build that gave the binary that is deployed; a line would break into that of an edit under way. */
