@@ -1,12 +1,31 @@
 // Ports that stay open over a swap: a client that connects again and again meets nobody who refuses.
+import { spawnSync } from 'node:child_process'
 import net from 'node:net'
 import fs from 'node:fs'
+import { tmpdir } from 'node:os'
 import path from 'node:path'
 import * as assert from 'uvu/assert'
+import { leftOut } from '../lib/needs.ts'
+import { helperPath } from './fixtures.ts'
 import { cases, pause, throughout, until, type Box } from './harness.ts'
 import * as proc from './proc.ts'
 
-const hold = cases('hold')
+/** Why no port can be held on this machine, as the launcher says it; empty if one can. */
+function whyNot(): string {
+  const state = fs.mkdtempSync(path.join(tmpdir(), 'hotswap-hold-'))
+  const said = (name: string) => fs.readFileSync(path.join(state, name), { encoding: 'utf8', flag: 'a+' })
+  const agent = `${process.pid}-${proc.startTime(process.pid)}`
+  spawnSync(helperPath(), ['launch', state, '/bin/true', agent, '1', '1', '/bin/true'])
+  const keeper = Number(said('keeper.pid').split(' ')[0])
+  if (keeper > 0) proc.kill(keeper, 'SIGTERM')
+  const why = /^no \(((?:the kernel|not on) .*)\)$/.exec(said('holds').trim())?.[1] ?? ''
+  fs.rmSync(state, { recursive: true })
+  return why
+}
+
+const why = whyNot()
+if (why !== '') leftOut('hold', `a kernel that lets ports be held (here ${why})`)
+const hold = cases('hold', why === '')
 
 /** A port that nobody has. */
 const freePort = () =>
