@@ -42,7 +42,7 @@ func (k *keeper) summon() {
 	}
 	defer syscall.Close(ends[1])
 	words := []string{"hotswap-helper", "deputy", filepath.Base(k.bin)}
-	d.pid, err = syscall.ForkExec("/proc/self/exe", words, apart([]uintptr{uintptr(ends[1])}))
+	d.pid, err = startApart(words, ends[1])
 	if err != nil {
 		syscall.Close(ends[0])
 		return

@@ -95,7 +95,7 @@ func knock(at string) (int, error) {
 // becomes must not find a child that it does not know; so nothing of it has the program's group, output or marker either.
 func summoned(keeper []string) {
 	words := append([]string{"hotswap-helper", "summon"}, keeper...)
-	if pid, err := syscall.ForkExec("/proc/self/exe", words, apart(nil)); err == nil {
+	if pid, err := startApart(words); err == nil {
 		syscall.Wait4(pid, nil, 0, nil)
 	}
 }
@@ -107,7 +107,7 @@ func startKeeper(keeper []string) int {
 		return 1
 	}
 	words := append([]string{"hotswap-helper", "keep"}, keeper...)
-	if _, err := syscall.ForkExec("/proc/self/exe", words, apart([]uintptr{uintptr(ends[1])})); err != nil {
+	if _, err := startApart(words, ends[1]); err != nil {
 		return 1
 	}
 	syscall.Close(ends[1])
@@ -118,21 +118,25 @@ func startKeeper(keeper []string) int {
 	return 0
 }
 
-// apart is for a process that has nothing of the program's: no group, no output, not the marker by which the agent finds what the
-// program has left. Its files come behind the three usual ones.
-func apart(files []uintptr) *syscall.ProcAttr {
+// startApart starts the helper as a process that has nothing of the program's: no group, no output, not the marker by which the
+// agent finds what the program has left. Its files come behind the three usual ones.
+func startApart(words []string, files ...int) (pid int, err error) {
 	null, err := syscall.Open(os.DevNull, syscall.O_RDWR|syscall.O_CLOEXEC, 0)
 	if err != nil {
-		null = 0
+		return 0, err
 	}
+	defer syscall.Close(null)
 	var env []string
 	for _, variable := range os.Environ() {
 		if !strings.HasPrefix(variable, "HOTSWAP_DEV=") {
 			env = append(env, variable)
 		}
 	}
-	first := uintptr(null)
-	return &syscall.ProcAttr{Env: env, Files: append([]uintptr{first, first, first}, files...), Sys: &syscall.SysProcAttr{Setsid: true}}
+	all := []uintptr{uintptr(null), uintptr(null), uintptr(null)}
+	for _, file := range files {
+		all = append(all, uintptr(file))
+	}
+	return syscall.ForkExec("/proc/self/exe", words, &syscall.ProcAttr{Env: env, Files: all, Sys: &syscall.SysProcAttr{Setsid: true}})
 }
 
 // enlist hands the keeper the descriptor to which this process's calls are reported. It returns why not.

@@ -9,6 +9,7 @@
 //	hotswap-helper unlink              remove the socket files, named on stdin, to which nobody is bound
 //	hotswap-helper launch STATE BINARY AGENT SETTLE LIMIT COMMAND [ARG...]
 //	                                   become COMMAND, BINARY or its wrapper, and have the keeper hear of what it binds
+//	hotswap-helper summon, keep, deputy    are started by launch and by each other: docs/ports.md
 //	hotswap-helper version             print the number of the protocol that it speaks
 //
 // It never calls the agent, nor the agent it: they meet in the files of the agent's state and in signals. state.go has the
