@@ -819,28 +819,6 @@ func TestTheLauncherPassesAllOn(t *testing.T) {
 	})
 }
 
-func TestWhatTheKeeperCosts(t *testing.T) {
-	holding(t, func(h *held) {
-		v1 := h.launch("v1")
-		for n := 0; n < 3; n++ {
-			v1.listen("tcp", "127.0.0.1:"+free())
-		}
-		ticks := func() int {
-			said, _ := os.ReadFile("/proc/" + strconv.Itoa(h.keeper.Process.Pid) + "/stat")
-			fields := strings.Fields(string(said))
-			user, _ := strconv.Atoi(fields[13])
-			system, _ := strconv.Atoi(fields[14])
-			return user + system
-		}
-		time.Sleep(time.Second)
-		before := ticks()
-		time.Sleep(5 * time.Second)
-		if took := ticks() - before; took > 2 {
-			h.Errorf("%d hundredths of a second in 5 s", took)
-		}
-	})
-}
-
 func TestAnAddressIsReadAndWritten(t *testing.T) {
 	six := func(text string) (host [16]byte) { copy(host[:], net.ParseIP(text).To16()); return host }
 	for text, a := range map[string]address{
